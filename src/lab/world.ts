@@ -215,3 +215,21 @@ export interface CutTruth {
   /** The file system on it was cleanly unmounted. */
   readonly clean: boolean;
 }
+
+/** What the nodes part asks of the cloud part (`cloud.ts` implements it). */
+export interface Hardware {
+  listen(listener: PowerListener): void;
+  /** Whether the instance has power now (pending counts as off, stopping as on). */
+  hasPower(instance: string): boolean;
+  /** The guest switched itself off: the instance stops or is terminated, by its attribute. */
+  guestOff(instance: string): void;
+  /** The guest rebooted: power stays, nothing changes for the cloud. Device names are dealt anew by the caller. */
+  guestRebooted(instance: string): void;
+  /** Volumes attached now, by attach name, root first. */
+  attached(instance: string): readonly { readonly device: string; readonly volume: string; readonly sizeGiB: number; readonly nvme: boolean }[];
+  content(volume: string): Content;
+  /** Puts new content on a volume; refused (throws) if the volume is not attached to an instance with power. */
+  write(volume: string, content: Content): void;
+  /** Asked at each cut. */
+  describeCut(truth: (volume: string) => CutTruth): void;
+}

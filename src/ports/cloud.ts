@@ -70,9 +70,14 @@ export interface CloudReads {
   getSnapshots(snapshots: readonly string[]): Promise<readonly Snapshot[]>;
   /**
    * Asks the cloud, by dry runs that change nothing, which of the rights for a backup of this node are missing:
-   * starting the instance, snapshots of these volumes with tags. One sentence each, empty if all are there.
+   * starting the instance, snapshots of these volumes with tags. One sentence each, empty if all are there. What
+   * could not be proven is a sentence too. `tags` as the real set will carry them: a policy may demand one.
    */
-  findMissingRights(args: { readonly instance: string; readonly volumes: readonly string[] }): Promise<readonly string[]>;
+  findMissingRights(args: {
+    readonly instance: string;
+    readonly volumes: readonly string[];
+    readonly tags?: Tags;
+  }): Promise<readonly string[]>;
 }
 
 /** Writes: each name with its argument. */
@@ -83,8 +88,9 @@ export interface CloudWrites {
   stopInstance: { readonly instance: string };
   /**
    * Cuts all these volumes of one instance at one instant: one snapshot each, tagged at creation (never later).
-   * Two calls make two sets: look for the tags first. `allVolumes` is every volume attached to the instance, so
-   * that the driver can exclude what is not asked for; `tags` must identify the operation.
+   * Two calls make two sets: look for the tags first. `otherVolumes` is every other data volume attached to the
+   * instance (never its root, which is always left out), so that the driver can exclude what is not asked for;
+   * `tags` must identify the operation.
    */
   createSnapshotSet: {
     readonly instance: string;

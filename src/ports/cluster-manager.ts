@@ -44,7 +44,8 @@ export interface MirrorConfig {
 
 export type NodeStatus = "online" | "offline" | "pending" | "caution" | "unknown";
 export type ThingStatus = "online" | "offline" | "pending" | "failed" | "unknown";
-export type MonitorStatus = "normal" | "caution" | "failed" | "suspended" | "offline" | "unused" | "pending" | "unknown";
+export type MonitorStatus =
+  "normal" | "caution" | "failed" | "suspended" | "offline" | "unused" | "pending" | "unknown";
 
 export interface ClusterState {
   /** The node that answered. */
@@ -68,7 +69,13 @@ export interface MirrorState {
   readonly mirror: string;
   readonly status: "Normal" | "Recovering" | "Abnormal" | "No Construction" | "Uncertain";
   readonly sides: { readonly [node: string]: MirrorSide };
-  readonly recovery: { readonly from: string | undefined; readonly to: string | undefined; readonly percent: number | undefined } | undefined;
+  readonly recovery:
+    | {
+        readonly from: string | undefined;
+        readonly to: string | undefined;
+        readonly percent: number | undefined;
+      }
+    | undefined;
 }
 
 export interface MirrorSide {
@@ -145,7 +152,10 @@ export interface ClusterWrites {
   clearDeadMan: { readonly node: string; readonly run: string };
 }
 
-const write = (limitMs: number, more: { takesNodeDown?: true; renewal?: true; repeat?: "safe" } = {}): Contract => ({
+const write = (
+  limitMs: number,
+  more: { takesNodeDown?: true; renewal?: true; repeat?: "safe" } = {},
+): Contract => ({
   kind: "write",
   repeat: more.repeat ?? "look",
   visibleWithinMs: 0,

@@ -44,10 +44,27 @@ export interface NodesReads {
 
 export interface NodesWrites {
   /** Takes the marker by an atomic mkdir; fails with `conflict` (happened "no") if any is there, ours included: look first. */
-  takeMarker: { readonly node: string; readonly run: string; readonly owner: string; readonly fence: number; readonly seconds: number };
+  takeMarker: {
+    readonly node: string;
+    readonly run: string;
+    readonly owner: string;
+    readonly fence: number;
+    readonly seconds: number;
+  };
   /** Puts a new fence (a resume) into a marker of the same run; fails with `conflict` if it names another run. */
-  adoptMarker: { readonly node: string; readonly run: string; readonly owner: string; readonly fence: number; readonly seconds: number };
-  renewMarker: { readonly node: string; readonly run: string; readonly fence: number; readonly seconds: number };
+  adoptMarker: {
+    readonly node: string;
+    readonly run: string;
+    readonly owner: string;
+    readonly fence: number;
+    readonly seconds: number;
+  };
+  renewMarker: {
+    readonly node: string;
+    readonly run: string;
+    readonly fence: number;
+    readonly seconds: number;
+  };
   /** Takes it away if it names this run; another run's marker is left alone with `conflict`; none there is fine. */
   releaseMarker: { readonly node: string; readonly run: string };
 }
@@ -60,7 +77,8 @@ export const nodesContract: { readonly [M in keyof (NodesReads & NodesWrites)]: 
   listHolders: { kind: "read" },
   getMarker: { kind: "read" },
   takeMarker: { kind: "write", repeat: "look", visibleWithinMs: 0, limitMs: 60_000 },
-  adoptMarker: { kind: "write", repeat: "safe", visibleWithinMs: 0, limitMs: 60_000 },
+  // Sent after a takeover only, as often as a node is met that still has the old fence.
+  adoptMarker: { kind: "write", repeat: "safe", visibleWithinMs: 0, limitMs: 60_000, renewal: true },
   renewMarker: { kind: "write", repeat: "safe", visibleWithinMs: 0, limitMs: 60_000, renewal: true },
   releaseMarker: { kind: "write", repeat: "safe", visibleWithinMs: 0, limitMs: 60_000 },
 };

@@ -52,7 +52,13 @@ const fenceScript =
   `{ echo "runbook: the marker on this node is not $1" >&2; exit ${fencedOutCode}; }; shift; exec "$@"`;
 
 /** Writes a file as a whole (a reader sees the old one or the new one), mode 0600 unless told otherwise. */
-export async function upload(shell: Shell, node: string, path: string, content: string | Uint8Array, mode = "600") {
+export async function upload(
+  shell: Shell,
+  node: string,
+  path: string,
+  content: string | Uint8Array,
+  mode = "600",
+) {
   const script = 'umask 077; cat > "$1.new" && chmod "$2" "$1.new" && mv "$1.new" "$1"';
   const out = await shell.run(node, ["sh", "-c", script, "runbook-upload", path, mode], {
     stdin: content,
@@ -87,13 +93,20 @@ export type Job =
 const jobFolder = "/var/lib/runbook/jobs";
 
 /** Starts a command that outlives the connection. Starting the same name twice is refused by the node itself. */
-export async function startJob(shell: Shell, node: string, name: string, argv: readonly string[]): Promise<void> {
+export async function startJob(
+  shell: Shell,
+  node: string,
+  name: string,
+  argv: readonly string[],
+): Promise<void> {
   const script =
     `umask 077; d=${jobFolder}/$1; mkdir -p ${jobFolder} && mkdir "$d" || exit 46; shift; ` +
     `cat /proc/sys/kernel/random/boot_id > "$d/boot"; ` +
     `setsid sh -c 'd=$1; shift; "$@" > "$d/output" 2>&1; echo $? > "$d/code.new"; mv "$d/code.new" "$d/code"' ` +
     `runbook-job "$d" "$@" < /dev/null > /dev/null 2>&1 & echo $! > "$d/pid"`;
-  const out = await shell.run(node, ["sh", "-c", script, "runbook-start-job", name, ...argv], { timeoutMs: 20_000 });
+  const out = await shell.run(node, ["sh", "-c", script, "runbook-start-job", name, ...argv], {
+    timeoutMs: 20_000,
+  });
   if (out.code === 46) throw new Failure("conflict", `job ${name} was already started on ${node}`);
   if (out.code !== 0) throw commandFailure(node, `starting job ${name}`, out);
 }
@@ -103,7 +116,9 @@ export async function findJob(shell: Shell, node: string, name: string): Promise
   const script =
     `d=${jobFolder}/$1; [ -d "$d" ] || exit 44; ` +
     `if [ -e "$d/code" ]; then cat "$d/code" "$d/output"; exit 0; fi; ` +
-    `[ "$(cat "$d/boot")" = "$(cat /proc/sys/kernel/random/boot_id)" ] && kill -0 "$(cat "$d/pid")" 2>/dev/null && exit 45; exit 47`;
+    `[ "$(cat "$d/boot")" = "$(cat /proc/sys/kernel/random/boot_id)" ] && kill -0 "$(cat "$d/pid")" 2>/dev/null && exit 45; ` +
+    // It may have ended between the first look for its code and the look for its process.
+    `if [ -e "$d/code" ]; then cat "$d/code" "$d/output"; exit 0; fi; exit 47`;
   const out = await shell.run(node, ["sh", "-c", script, "runbook-find-job", name], { timeoutMs: 20_000 });
   if (out.code === 44) return undefined;
   if (out.code === 45) return { state: "running" };
@@ -130,7 +145,8 @@ export function commandFailure(node: string, what: string, out: Output): Failure
       happened: "no",
       answer: { code: fencedOutCode, text: said },
     });
-  const ended = out.code === undefined ? `was ended by signal ${out.signal}` : `ended with exit status ${out.code}`;
+  const ended =
+    out.code === undefined ? `was ended by signal ${out.signal}` : `ended with exit status ${out.code}`;
   return new Failure("conflict", `${what} on ${node} ${ended}: ${said || "it said nothing"}`, {
     happened: "said",
     answer: { ...(out.code === undefined ? {} : { code: out.code }), text: said },

@@ -49,13 +49,23 @@ export interface Holder {
  */
 export interface Store {
   /** A new run with its first row. The id is short, unique in the store, and safe in a path and a tag. */
-  create(first: { readonly kind: string; readonly body: { readonly [key: string]: Json } }, at: number, run: string): Promise<JournalWriter>;
+  create(
+    first: { readonly kind: string; readonly body: { readonly [key: string]: Json } },
+    at: number,
+    run: string,
+  ): Promise<JournalWriter>;
   /** A fresh id. */
   newRunId(): string;
   /** Takes a run over: a new segment, its number the next fence. `conflict` while its holder is alive. */
   takeOver(run: string, at: number): Promise<JournalWriter>;
   /** Rows of a run, valid ones only; a torn last row is left out and named in `torn`. */
-  read(run: string): Promise<{ readonly rows: readonly Row[]; readonly torn: string | undefined; readonly held: Holder | undefined }>;
+  read(
+    run: string,
+  ): Promise<{
+    readonly rows: readonly Row[];
+    readonly torn: string | undefined;
+    readonly held: Holder | undefined;
+  }>;
   list(): Promise<readonly RunSummary[]>;
   /** The lease on a cluster. One holder at a time; renewed by the same run; `conflict` names the holder. */
   takeLease(cluster: string, holder: Holder, at: number): Promise<void>;

@@ -1,0 +1,304 @@
+/**
+ * EC2 error code -> our kind, one table (reference aws-ebs 6), and the same for what dies on the way.
+ *
+ * The question that matters most is what a failed *write* has done. A well-formed client error did nothing. A
+ * throttle and a lack of capacity did nothing either, although HTTP calls them 5xx. Any other 5xx, a page that is
+ * not EC2's, a reset and a time-out may hide a call that worked (reference aws-ebs 6, last row): "maybe", and
+ * only a look tells.
+ *
+ * EC2's own text is quoted, because it names what was wrong, except where it is about signatures and rights:
+ * there it can hold the canonical request with the session token, or a page of encoded policy.
+ */
+import { Failure } from "../../errors.ts";
+import type { FailureKind, Happened } from "../../errors.ts";
+
+interface Row {
+  readonly kind: FailureKind;
+  /** Only server errors can have acted; "no" unless said. */
+  readonly happened?: Happened;
+  readonly hint?: string;
+  /** Our words instead of EC2's, where its text must not be repeated. */
+  readonly says?: string;
+}
+
+const throttled: Row = {
+  kind: "unavailable",
+  hint: "the account's share of EC2 calls is used up, by any tool or person in it: wait, or stop the other caller",
+};
+const quota: Row = {
+  kind: "precondition",
+  hint: "the account's quota is full: delete what is not needed, wait for pending copies, or ask AWS for more",
+};
+const lookAgain: Row = { kind: "precondition", hint: "wait until the state is settled, then try again" };
+const unknownId: Row = { kind: "not-found", hint: "check the id, the account and the region" };
+const malformed: Row = { kind: "invalid", hint: "check the id in the inventory" };
+const keys: Row = {
+  kind: "denied",
+  says: "the credentials were not accepted",
+  hint: "check the access keys and the session's age, and that this machine's clock is right within minutes",
+};
+const mayHaveWorked: Row = {
+  kind: "unavailable",
+  happened: "maybe",
+  hint: "the call may have worked: look before it is sent again",
+};
+
+const codes: Readonly<Record<string, Row>> = {
+  // Throttles: the token bucket refused the call before it could act.
+  RequestLimitExceeded: throttled,
+  Throttling: throttled,
+  ThrottlingException: throttled,
+  EC2ThrottledException: throttled,
+  RequestThrottled: throttled,
+  BandwidthLimitExceeded: throttled,
+  SnapshotCreationPerVolumeRateExceeded: {
+    kind: "unavailable",
+    hint: "EC2 wants 15 seconds between two snapshots of one volume",
+  },
+  // Setting tags twice does no more than once, so the loser of two parallel calls may simply repeat.
+  ConcurrentTagAccess: { kind: "unavailable", hint: "another caller is changing tags of the same resource" },
+
+  ConcurrentSnapshotLimitExceeded: {
+    kind: "precondition",
+    hint: "wait until earlier snapshots of this volume are completed; failed ones count too until they are deleted",
+  },
+  PendingSnapshotLimitExceeded: quota,
+  SnapshotLimitExceeded: quota,
+  VolumeLimitExceeded: quota,
+  MaxIOPSLimitExceeded: quota,
+  ResourceLimitExceeded: quota,
+  AttachmentLimitExceeded: { kind: "precondition", hint: "the instance has as many disks as it can take" },
+
+  IncorrectState: lookAgain,
+  IncorrectInstanceState: lookAgain,
+  IncorrectModificationState: { kind: "conflict", hint: "wait until the volume's modification is over" },
+  VolumeInUse: { kind: "conflict", hint: "look where the volume is attached" },
+  "InvalidSnapshot.InUse": { kind: "conflict", hint: "an image or a fast snapshot restore still uses it" },
+  IdempotentParameterMismatch: { kind: "conflict" },
+
+  "InvalidVolume.ZoneMismatch": {
+    kind: "invalid",
+    hint: "the volume and the instance are in different zones",
+  },
+  "InvalidZone.NotFound": { kind: "invalid", hint: "check the zone and the region" },
+  VolumeTypeNotAvailableInZone: { kind: "unsupported", hint: "choose another volume type for this zone" },
+
+  // A 5xx code by class, but nothing was started: the pool was empty.
+  InsufficientInstanceCapacity: {
+    kind: "unavailable",
+    hint: "the zone has no room for this instance type now: keep trying, or reserve capacity; the cluster lacks a node",
+  },
+  InsufficientVolumeCapacity: { kind: "unavailable", hint: "the zone has no room for this volume now" },
+
+  "InvalidSnapshot.NotFound": unknownId,
+  "InvalidVolume.NotFound": unknownId,
+  "InvalidInstanceID.NotFound": unknownId,
+  "InvalidInstanceID.Malformed": malformed,
+  "InvalidSnapshotID.Malformed": malformed,
+  "InvalidVolumeID.Malformed": malformed,
+
+  UnauthorizedOperation: { kind: "denied" },
+  AccessDenied: { kind: "denied" },
+  AccessDeniedException: { kind: "denied" },
+  AuthFailure: keys,
+  RequestExpired: keys,
+  SignatureDoesNotMatch: keys,
+  InvalidClientTokenId: keys,
+  MissingAuthenticationToken: keys,
+  ExpiredToken: keys,
+  ExpiredTokenException: keys,
+  OptInRequired: { kind: "denied", hint: "the account is not set up for EC2 in this region" },
+  OperationNotPermitted: { kind: "denied", hint: "a protection of the instance or the account forbids it" },
+  CustomerKeyHasBeenRevoked: {
+    kind: "denied",
+    hint: "the KMS key of a volume cannot be used: ask its owner",
+  },
+  TagPolicyViolation: { kind: "denied", hint: "the organization's tag policy refuses these tags" },
+  TagLimitExceeded: { kind: "precondition", hint: "a resource carries 50 tags at most: remove some" },
+
+  UnsupportedOperation: { kind: "unsupported" },
+  Unsupported: { kind: "unsupported" },
+  InvalidAction: { kind: "unsupported", hint: "check that the endpoint speaks EC2" },
+
+  InternalError: mayHaveWorked,
+  InternalFailure: mayHaveWorked,
+  ServiceUnavailable: mayHaveWorked,
+  Unavailable: mayHaveWorked,
+};
+
+/** What an unlisted code is, by its form and its HTTP class. */
+function rowOf(code: string, status: number): Row {
+  const row = Object.hasOwn(codes, code) ? codes[code] : undefined;
+  if (row) return row;
+  if (/signature|securitytoken|clienttoken|credential/i.test(code)) return keys;
+  if (code.endsWith(".NotFound")) return unknownId;
+  if (code.endsWith(".Malformed")) return malformed;
+  if (status === 429) return throttled;
+  return status >= 500 ? mayHaveWorked : { kind: "invalid" };
+}
+
+/** The call that failed, as people should read it. */
+export interface Call {
+  /** Operation and what it was about: "StartInstances of i-1". */
+  readonly about: string;
+  readonly operation: string;
+  /** Failed reads have changed nothing, whatever happened to them. */
+  readonly write: boolean;
+  /** "ec2 eu-west-1 (https://…)". */
+  readonly endpoint: string;
+  /** Texts that may be in no message. */
+  readonly secrets: readonly string[];
+}
+
+/** Anything that the SDK threw, as a Failure. */
+export function translate(thrown: unknown, call: Call): Failure {
+  if (thrown instanceof Failure) return thrown;
+  const error = fieldsOf(thrown);
+  const happened = (of: Happened | undefined): Happened => (call.write ? (of ?? "no") : "no");
+
+  if (error.code !== undefined && error.status !== undefined) {
+    const row = rowOf(error.code, error.status);
+    const text = quote(row, error.code, error.message, call);
+    const hint = row.hint ?? (row.kind === "denied" ? "grant it to the role in use" : undefined);
+    return new Failure(row.kind, `${call.about}: ${text} (${error.code})`, {
+      happened: happened(row.happened),
+      ...(hint === undefined ? {} : { hint }),
+      answer: { code: error.status, text: `${error.code}: ${text}` },
+      cause: thrown,
+    });
+  }
+  if (error.status !== undefined) return unreadable(call, error.status, thrown);
+  if (/^(CredentialsProviderError|TokenProviderError|ProviderError)$/.test(error.name)) {
+    return new Failure("denied", `${call.about}: no usable AWS credentials were found`, {
+      hint: "set AWS_PROFILE or the access keys in the environment, or give the inventory a profile",
+      cause: thrown,
+    });
+  }
+  const network = networkTrouble(error);
+  if (network) {
+    return new Failure("unavailable", `${call.about}: ${network.says} ${call.endpoint}`, {
+      happened: happened(network.happened),
+      hint: network.hint,
+      cause: thrown,
+    });
+  }
+  // Neither EC2 nor the network: a mistake of ours or of the SDK. A write may have left before it.
+  return new Failure("bug", `${call.about}: ${error.name} inside the AWS SDK`, {
+    happened: happened("maybe"),
+    cause: thrown,
+  });
+}
+
+/** A reply came, and it was not EC2's: a proxy's page, a cut text, an empty body. */
+export function unreadable(call: Call, status: number | undefined, cause?: unknown): Failure {
+  const what = status === undefined ? "a reply" : `a reply with HTTP status ${String(status)}`;
+  return new Failure("unavailable", `${call.about}: ${what} from ${call.endpoint} was not EC2's`, {
+    happened: call.write ? "maybe" : "no",
+    hint: "look for a proxy or a wrong endpoint between this machine and EC2",
+    ...(status === undefined ? {} : { answer: { code: status, text: "not a reply of EC2" } }),
+    cause,
+  });
+}
+
+/** EC2's code of a failure that `translate` made, for the dry runs, whose good answer is an error. */
+export function codeOf(failure: Failure): string | undefined {
+  return fieldsOf(failure.cause).code;
+}
+
+/** The action and the resource that EC2 names when it denies: not always those of the call (tagging on create). */
+export function deniedAction(failure: Failure): { action: string; resource: string | undefined } | undefined {
+  const text = fieldsOf(failure.cause).message;
+  const named = /not authorized to perform: (\w+:\w+)(?: on resource: (\S+))?/.exec(text);
+  const action = named?.[1];
+  return action === undefined ? undefined : { action, resource: named?.[2] };
+}
+
+interface Fields {
+  readonly name: string;
+  readonly message: string;
+  /** EC2's error code; absent where the reply was not a well-formed error of EC2. */
+  readonly code: string | undefined;
+  readonly status: number | undefined;
+  /** The system's code and call, as ECONNREFUSED and connect. */
+  readonly system: string | undefined;
+  readonly syscall: string | undefined;
+  /** Those of each address that was tried, where Node tried several. */
+  readonly parts: readonly Fields[];
+}
+
+function fieldsOf(thrown: unknown): Fields {
+  const of = (value: unknown): Readonly<Record<string, unknown>> =>
+    typeof value === "object" && value !== null ? (value as Readonly<Record<string, unknown>>) : {};
+  const text = (value: unknown): string | undefined => (typeof value === "string" ? value : undefined);
+  const error = of(thrown);
+  const code = text(error["Code"]);
+  const status = of(error["$metadata"])["httpStatusCode"];
+  return {
+    name: text(error["name"]) ?? "something",
+    message: text(error["message"]) ?? "",
+    // A code goes into messages as it came, so only what has the form of one is taken for one.
+    code: code !== undefined && /^[A-Za-z][\w.]{0,99}$/.test(code) ? code : undefined,
+    status: typeof status === "number" ? status : undefined,
+    system: text(error["code"]),
+    syscall: text(error["syscall"]),
+    parts: Array.isArray(error["errors"]) ? error["errors"].map(fieldsOf) : [],
+  };
+}
+
+/** What EC2 said in one line, first letter small and without a full stop, or our words instead. */
+function quote(row: Row, code: string, message: string, call: Call): string {
+  if (row.says !== undefined) return row.says;
+  if (row.kind === "denied" && /^(Unauthorized|AccessDenied)/.test(code)) {
+    const named = /not authorized to perform: (\w+:\w+)/.exec(message)?.[1];
+    return `${named ?? `ec2:${call.operation}`} is not allowed`;
+  }
+  const line = call.secrets
+    .reduce((text, secret) => text.replaceAll(secret, "***"), message)
+    .replaceAll(/\s+/g, " ")
+    .trim()
+    .replace(/\.$/, "");
+  if (line === "") return "refused";
+  const short = line.length > 300 ? `${line.slice(0, 300)}…` : line;
+  return /^[A-Z][a-z]/.test(short) ? short.charAt(0).toLowerCase() + short.slice(1) : short;
+}
+
+interface Trouble {
+  readonly happened: Happened;
+  readonly says: string;
+  readonly hint: string;
+}
+
+/**
+ * Before the connection stands nothing can have been sent: refused, no route, no name, a bad certificate. After
+ * it, nobody knows. The SDK names all time-outs alike; only its text tells the one of connecting, and where that
+ * text should change, the answer becomes "maybe", which costs a look and never a second snapshot.
+ */
+function networkTrouble(error: Fields): Trouble | undefined {
+  const each = error.parts.length > 0 ? error.parts : [error];
+  const code = error.system ?? each[0]?.system;
+  if (each.every((part) => part.syscall === "connect" || part.syscall?.startsWith("getaddr") === true)) {
+    return {
+      happened: "no",
+      says: `no connection (${code ?? "unknown"}) to`,
+      hint: "check the network and the endpoint",
+    };
+  }
+  if (error.name === "TimeoutError" && /did not establish a connection/.test(error.message)) {
+    return { happened: "no", says: "no connection in time to", hint: "check the network and the endpoint" };
+  }
+  if (code !== undefined && /CERT|^ERR_TLS|^ERR_SSL|SIGNATURE|ISSUER|^EPROTO$/.test(code)) {
+    return {
+      happened: "no",
+      says: `no trusted connection (${code}) to`,
+      hint: "check the certificate, or a proxy between",
+    };
+  }
+  if (error.name === "TimeoutError" || (code !== undefined && /^(E[A-Z]+|ERR_[A-Z_]+|HPE_\w+)$/.test(code))) {
+    return {
+      happened: "maybe",
+      says: `no answer (${code ?? "time-out"}) from`,
+      hint: "look before it is sent again",
+    };
+  }
+  return undefined;
+}

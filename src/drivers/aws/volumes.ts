@@ -1,0 +1,105 @@
+/** EBS volumes and where they are attached. */
+import type { Volume as Ec2Volume, VolumeAttachment } from "@aws-sdk/client-ec2";
+import { Failure } from "../../errors.ts";
+import type { Attachment, Tags, Volume } from "../../ports/cloud.ts";
+import type { About, Calls } from "./calls.ts";
+
+export async function getVolumes(calls: Calls, volumes: readonly string[]): Promise<readonly Volume[]> {
+  // An empty list of ids would ask EC2 for every volume of the account.
+  if (volumes.length === 0) return [];
+  const what: About = { operation: "DescribeVolumes", ids: volumes };
+  const { DescribeVolumesCommand } = calls.sdk;
+  const found = await calls.pages(
+    what,
+    (NextToken) => (client, options) =>
+      client.send(
+        new DescribeVolumesCommand({
+          VolumeIds: [...new Set(volumes)],
+          ...(NextToken === undefined ? {} : { NextToken }),
+        }),
+        options,
+      ),
+    (page) => page.Volumes,
+  );
+  return inOrder(
+    volumes,
+    found.map((volume) => volumeOf(calls, what, volume)),
+    "volume",
+  );
+}
+
+/**
+ * What is attached to an instance, by attach name. DescribeVolumes is asked, not the instance: after an attach the
+ * two may disagree, and the EBS driver of Kubernetes trusts the volumes (reference aws-ebs 4).
+ */
+export async function listAttachments(calls: Calls, instance: string): Promise<readonly Attachment[]> {
+  const what: About = { operation: "DescribeVolumes", ids: [instance] };
+  const { DescribeVolumesCommand } = calls.sdk;
+  const found = await calls.pages(
+    what,
+    (NextToken) => (client, options) =>
+      client.send(
+        new DescribeVolumesCommand({
+          Filters: [{ Name: "attachment.instance-id", Values: [instance] }],
+          ...(NextToken === undefined ? {} : { NextToken }),
+        }),
+        options,
+      ),
+    (page) => page.Volumes,
+  );
+  return found
+    .flatMap((volume) => attachmentsOf(calls, what, volume))
+    .filter((attachment) => attachment.instance === instance)
+    .sort((a, b) => (a.device < b.device ? -1 : 1));
+}
+
+function volumeOf(calls: Calls, what: About, volume: Ec2Volume): Volume {
+  return {
+    id: calls.present(volume.VolumeId, what),
+    state: calls.present(volume.State, what),
+    sizeGiB: calls.present(volume.Size, what),
+    type: calls.present(volume.VolumeType, what),
+    iops: volume.Iops,
+    throughputMiBps: volume.Throughput,
+    zone: calls.present(volume.AvailabilityZone, what),
+    encrypted: volume.Encrypted ?? false,
+    key: volume.KmsKeyId,
+    attachments: attachmentsOf(calls, what, volume),
+    tags: tagsOf(volume.Tags),
+  };
+}
+
+function attachmentsOf(calls: Calls, what: About, volume: Ec2Volume): readonly Attachment[] {
+  return (volume.Attachments ?? []).flatMap((attachment: VolumeAttachment) => {
+    const state = calls.present(attachment.State, what);
+    // Without an instance it hangs on a service of AWS's own, which is none of our nodes.
+    if (state === "detached" || attachment.InstanceId === undefined) return [];
+    return {
+      volume: calls.present(volume.VolumeId, what),
+      instance: attachment.InstanceId,
+      device: calls.present(attachment.Device, what),
+      state,
+      deleteOnTermination: attachment.DeleteOnTermination ?? false,
+    };
+  });
+}
+
+/** EC2 answers in an order of its own. What it left out without an error is not there (or not yet). */
+export function inOrder<T extends { readonly id: string }>(
+  asked: readonly string[],
+  found: readonly T[],
+  word: string,
+): readonly T[] {
+  const byId = new Map(found.map((item) => [item.id, item]));
+  return asked.map((id) => {
+    const item = byId.get(id);
+    if (item === undefined) throw new Failure("not-found", `${word} ${id} is not known to EC2`);
+    return item;
+  });
+}
+
+export function tagsOf(
+  list: readonly { Key?: string | undefined; Value?: string | undefined }[] | undefined,
+): Tags {
+  return Object.fromEntries((list ?? []).map(({ Key, Value }) => [Key ?? "", Value ?? ""]));
+}

@@ -1,0 +1,178 @@
+/**
+ * Exit statuses and failure texts → our kinds. The texts are known from memory only (reference clusterpro 3.4, 3.6):
+ * they are matched loosely, and only to give a better kind and hint. Whether the step worked is found by looking.
+ */
+import { Failure, type FailureKind, type Happened } from "../../errors.ts";
+import { commandFailure, fencedOutCode, text, type Output } from "../../ports/shell.ts";
+
+interface Meaning {
+  readonly kind: FailureKind;
+  readonly happened?: Happened;
+  readonly hint?: string;
+}
+
+const texts: readonly (readonly [RegExp, Meaning])[] = [
+  [
+    /^sudo: /m,
+    { kind: "denied", happened: "no", hint: "grant the sudo lines that `runbook doctor --policy` prints" },
+  ],
+  [/log in as root/i, { kind: "denied", hint: "the commands need root; see `runbook doctor --policy`" }],
+  [/is busy\b|try again later/i, { kind: "unavailable", happened: "no" }],
+  [/already been (started|stopped)/i, { kind: "conflict" }],
+  [/time-?out has occurred|timed out/i, { kind: "timeout", happened: "maybe" }],
+  [
+    /cluster service is (active|stopped)|could not connect to the server|server is not active/i,
+    { kind: "precondition", hint: "the cluster's software does not run on that node" },
+  ],
+  [
+    /mirror agent is not running/i,
+    { kind: "precondition", hint: "start the mirror agent, or the cluster's software, on that node" },
+  ],
+  [
+    /licen[sc]e/i,
+    {
+      kind: "precondition",
+      hint: "the Replicator licence blocks mirror commands when it is missing or expired",
+    },
+  ],
+  [
+    /invalid option/i,
+    { kind: "unsupported", hint: "this version does not have the option; X 4.3 or newer is needed" },
+  ],
+  [
+    /invalid configuration data|configuration is invalid/i,
+    { kind: "invalid", hint: "check clp.conf on the nodes" },
+  ],
+  [/invalid (server|group|monitor\w*|mirror disk|resource) name|specify a valid/i, { kind: "not-found" }],
+  [/the status of .+ is invalid|invalid server status/i, { kind: "precondition" }],
+  [/not in a condition to start|wait synchronization|no operable group/i, { kind: "precondition" }],
+  [
+    /failed to (start|stop|isolate|recover|activate)|error occurred|internal error/i,
+    { kind: "conflict", hint: "see the cluster's event log on the node" },
+  ],
+];
+
+// Of clpmonctrl alone (reference clusterpro 3.6).
+const monitorCodes: { readonly [code: number]: Meaning } = {
+  1: { kind: "denied" },
+  5: { kind: "not-found" },
+  6: { kind: "not-found" },
+  10: { kind: "precondition", hint: "the cluster's software does not run on that node" },
+  11: { kind: "precondition", hint: "the cluster is suspended" },
+  12: { kind: "precondition", hint: "the cluster waits for its nodes to synchronise" },
+  90: { kind: "timeout", happened: "maybe" },
+};
+
+/** Exit statuses of our own scripts for the dead-man timer (dead-man.ts). */
+export const deadManCodes = {
+  none: 44,
+  otherRun: 76,
+  notTicking: 77,
+  booted: 78,
+  cutScript: 79,
+  fired: 80,
+} as const;
+const deadManMeanings: { readonly [code: number]: Meaning } = {
+  [deadManCodes.none]: {
+    kind: "precondition",
+    happened: "no",
+    hint: "it was never armed, or somebody took it away",
+  },
+  [deadManCodes.otherRun]: {
+    kind: "conflict",
+    happened: "no",
+    hint: "another run's timer stands there; resume or undo that run",
+  },
+  [deadManCodes.notTicking]: {
+    kind: "precondition",
+    hint: "see `systemctl status runbook-dead-man.timer` on the node",
+  },
+  [deadManCodes.booted]: {
+    kind: "precondition",
+    happened: "no",
+    hint: "the node was booted since the run looked",
+  },
+  [deadManCodes.cutScript]: { kind: "unavailable", happened: "no" },
+  [deadManCodes.fired]: {
+    kind: "conflict",
+    hint: "the timer fired; its report says which groups it started",
+  },
+};
+
+/** What a command's output means; undefined if it did what it should. `verb` is the request's, or a name of the read. */
+export function findFailure(
+  verb: string,
+  node: string,
+  argv: readonly string[],
+  out: Output,
+): Failure | undefined {
+  const line = verb.endsWith("DeadMan") ? "the dead-man timer's script" : argv.join(" ");
+  const said = [text(out.stdout).trim(), text(out.stderr).trim()].filter(Boolean).join("\n").slice(0, 4000);
+  const fail = (meaning: Meaning, ended: string) =>
+    new Failure(meaning.kind, `${line} on ${node} ${ended}${said ? `: ${said.slice(0, 500)}` : ""}`, {
+      happened: meaning.happened ?? "said",
+      answer: { ...(out.code !== undefined && { code: out.code }), text: said },
+      ...(meaning.hint !== undefined && { hint: meaning.hint }),
+    });
+
+  // A signal is no answer either: when a node goes down, its commands are ended so.
+  if (out.code === undefined)
+    return fail(
+      { kind: "unavailable", happened: "maybe" },
+      out.signal === undefined
+        ? "was cut off; whether it happened is not known"
+        : `was ended by signal ${out.signal}`,
+    );
+  if (out.code === fencedOutCode && text(out.stderr).startsWith("runbook: the marker"))
+    return commandFailure(node, line, out);
+  if (out.code === 0) return cameShort();
+  const ended = `ended with exit status ${out.code}`;
+  if (verb.endsWith("DeadMan")) {
+    const ours = deadManMeanings[out.code];
+    if (ours) return fail(ours, ended);
+  }
+  // `env` says so itself: the command does not exist, so nothing was done.
+  if ((out.code === 127 || out.code === 126) && /^env: /m.test(text(out.stderr)))
+    return fail(
+      {
+        kind: "unsupported",
+        happened: "no",
+        hint: "is CLUSTERPRO X (4.3 or newer for clpbackup.sh) installed there?",
+      },
+      ended,
+    );
+  const backup = argv[0] === "clpbackup.sh";
+  // 128 plus the number of the signal that ended an inner command while the node went down.
+  if (backup && [129, 137, 143].includes(out.code))
+    return fail({ kind: "unavailable", happened: "maybe" }, ended);
+  // A second control command at the same time is refused with 128 (reference clusterpro 3.6).
+  if (!backup && out.code === 128 && (argv[0] ?? "").startsWith("clp"))
+    return fail({ kind: "unavailable", happened: "no" }, ended);
+  const byText = textMeaning();
+  const byCode = argv[0] === "clpmonctrl" ? monitorCodes[out.code] : undefined;
+  // clpbackup.sh is several commands in a row: whatever one of them says, those before it were done.
+  const meaning = byText ?? byCode ?? { kind: "conflict" };
+  return fail(backup && meaning.kind !== "denied" ? { ...meaning, happened: "said" } : meaning, ended);
+
+  function textMeaning(): Meaning | undefined {
+    return texts.find(([pattern]) => pattern.test(said))?.[1];
+  }
+
+  function cameShort(): Failure | undefined {
+    const last =
+      argv[0] === "clpbackup.sh" ? (argv[1] === "--pre" ? "Shutting down..." : "Rebooting...") : undefined;
+    if (last !== undefined)
+      return said.includes(`clpbackup.sh : ${last}`)
+        ? undefined
+        : fail(
+            {
+              kind: "conflict",
+              hint: "it may have been done in part: look at the units and the mirrors of the node",
+            },
+            `never said "${last}"`,
+          );
+    const ofControl = ["clpgrp", "clpmonctrl", "clpmdctrl", "clpcl"].includes(argv[0] ?? "");
+    const bad = ofControl && !/success|succeeded/i.test(said) ? textMeaning() : undefined;
+    return bad && fail({ ...bad, happened: "said" }, "ended with exit status 0, yet says that it failed");
+  }
+}

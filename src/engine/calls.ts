@@ -1,0 +1,93 @@
+/** The hooks that the engine puts around every call of a step: allow-list, fence, journal (design 3.3, 3.7). */
+import { Failure, invariant } from "../errors.ts";
+import type { CallHooks } from "../ports/calls.ts";
+import type { Clock } from "../ports/clock.ts";
+import { allowedFor, isAllowed, requestLine, type Plan } from "../runbook/plan.ts";
+import type { JournalWriter } from "../ports/store.ts";
+import type { CallSeen } from "../runbook/step.ts";
+import type { Logbook } from "./logbook.ts";
+
+/** How much of a command's output a journal keeps, characters. */
+const keepText = 64 * 1024;
+const keepAnswer = 16 * 1024;
+
+export interface Guarding {
+  readonly plan: Plan;
+  readonly journal: JournalWriter;
+  readonly logbook: Logbook;
+  readonly clock: Clock;
+  /** When the lease on the cluster runs out, if it is not renewed before. */
+  readonly leaseUntil: () => number;
+  readonly fence: () => string | undefined;
+  /** Removes secrets from anything that will be kept or shown. */
+  readonly mask: (text: string) => string;
+}
+
+export function hooksFor(
+  guarding: Guarding,
+  unit: string,
+  direction: "forward" | "back",
+  signal: AbortSignal | undefined,
+): CallHooks {
+  const { plan, journal, logbook, clock, mask } = guarding;
+  const allowed = allowedFor(plan, unit, direction);
+  return {
+    fence: guarding.fence,
+    ...(signal && { signal }),
+    onRead: async (key, answer) => {
+      const text = mask(JSON.stringify(answer ?? null));
+      if (logbook.told.reads.get(key) === text) return;
+      if (text.length > keepAnswer) {
+        logbook.told.reads.set(key, text);
+        logbook.write("read", { key, unit, answer: `${text.slice(0, 200)}… (${text.length} characters)` });
+        logbook.told.reads.set(key, text);
+      } else logbook.write("read", { key, unit, answer: JSON.parse(text) as unknown });
+    },
+    beforeWrite: async (request, contract) => {
+      invariant(contract.kind === "write", `${request.verb} is not a write`);
+      if (!isAllowed(allowed, request))
+        throw new Failure("bug", `the plan does not list this for ${unit}: ${requestLine(request)}`, {
+          hint: "nothing was sent; look at the plan with `runbook show`, and report this",
+        });
+      if (clock.now() > guarding.leaseUntil())
+        throw new Failure(
+          "aborted",
+          "this runner slept past its lease, so another may have taken over; it writes nothing",
+          {
+            hint: "go on with `runbook resume`",
+          },
+        );
+      journal.assertHeld();
+      const n = logbook.told.calls.length + 1;
+      logbook.write("sent", { n, unit, direction, request, visibleWithinMs: contract.visibleWithinMs });
+      if (!logbook.broken())
+        await logbook.synced().catch((failure: Failure) => refuseForward(failure, direction));
+      else refuseForward(logbook.broken() as Failure, direction);
+      return n;
+    },
+    afterWrite: async (n, request, { answer, failure, ms }) => {
+      const state: CallSeen["state"] = answer ? "answered" : stateOf(failure);
+      const code = answer?.code ?? failure?.answer?.code;
+      const text = answer?.text ?? failure?.answer?.text ?? failure?.message ?? "";
+      logbook.write("answered", {
+        sent: n,
+        state,
+        ms,
+        ...(code !== undefined && { code }),
+        ...(failure && { failure: { kind: failure.kind, message: mask(failure.message) } }),
+        text: mask(text).slice(0, keepText),
+        verb: request.verb,
+      });
+    },
+  };
+}
+
+/** A store that cannot be written never keeps the service down: only the way back goes on without it (design 3.3). */
+function refuseForward(failure: Failure, direction: "forward" | "back"): void {
+  if (direction === "forward" || failure.kind === "conflict") throw failure;
+}
+
+function stateOf(failure: Failure | undefined): CallSeen["state"] {
+  if (failure === undefined || failure.happened === "maybe") return "unknown";
+  return failure.happened === "said" ? "failed" : "no";
+}

@@ -1,0 +1,155 @@
+/** The state of a run is the fold of its journal, and nothing else is stored (design 3.2). */
+import { Failure } from "../errors.ts";
+import type { Request } from "../ports/driver.ts";
+import type { Row } from "../ports/store.ts";
+import type { Stage, Unit } from "../runbook/list.ts";
+import { unitsOf } from "../runbook/list.ts";
+import type { Plan } from "../runbook/plan.ts";
+import type { CallSeen, Mine } from "../runbook/step.ts";
+import { eventKinds, type Context, type Machine, type Position, type RunEvent } from "./machine.ts";
+
+export const engineFormat = 1;
+
+/** Body of the first row. */
+export interface StartBody {
+  readonly format: number;
+  readonly plan: Plan;
+  readonly instances: { readonly [node: string]: string };
+  readonly members: readonly string[];
+  readonly owner: string;
+  readonly onFailure: "give-back" | "hold";
+}
+
+export interface Call {
+  /** Counts the run's calls from 1; the answer names it. */
+  readonly n: number;
+  readonly unit: string;
+  readonly direction: "forward" | "back";
+  readonly request: Request;
+  readonly visibleWithinMs: number;
+  seen: CallSeen;
+}
+
+/** What the rows so far say, kept up to date row by row. */
+export interface Told {
+  position: Position;
+  readonly calls: Call[];
+  readonly before: Map<string, unknown>;
+  readonly begunAt: Map<string, number>;
+  readonly doneAt: Map<string, number>;
+  readonly undone: Set<string>;
+  /** Last answer of each read, as text. */
+  readonly reads: Map<string, string>;
+  end: string | undefined;
+}
+
+export function begin(machine: Machine): Told {
+  return {
+    position: machine.start(),
+    calls: [],
+    before: new Map(),
+    begunAt: new Map(),
+    doneAt: new Map(),
+    undone: new Set(),
+    reads: new Map(),
+    end: undefined,
+  };
+}
+
+export function fold(machine: Machine, rows: readonly Row[]): Told {
+  const told = begin(machine);
+  for (const row of rows) take(told, machine, row.kind, row.body, row.at);
+  return told;
+}
+
+/** One row. The same function serves the live run and the replay, so that both see the same. */
+export function take(
+  told: Told,
+  machine: Machine,
+  kind: string,
+  body: { readonly [key: string]: unknown },
+  at: number,
+): void {
+  if (eventKinds.includes(kind)) {
+    const event = { type: kind, ...body } as unknown as RunEvent;
+    told.position = machine.next(told.position, event);
+    if (event.type === "intent" && !told.begunAt.has(event.unit)) {
+      told.before.set(event.unit, event.before);
+      told.begunAt.set(event.unit, at);
+    }
+    if (event.type === "outcome") told.doneAt.set(event.unit, at);
+    if (event.type === "undone") told.undone.add(event.unit);
+    if (event.type === "verb" && event.verb === "undo") told.end = undefined;
+  } else if (kind === "sent") {
+    const { n, unit, direction, request, visibleWithinMs } = body as unknown as Call;
+    const seen: CallSeen = {
+      verb: request.verb,
+      node: request.to === "node" ? request.node : undefined,
+      sentAt: at,
+      state: "unknown",
+      text: "",
+    };
+    told.calls.push({ n, unit, direction, request, visibleWithinMs, seen });
+  } else if (kind === "answered") {
+    const { sent, state, text } = body as unknown as { sent: number; state: CallSeen["state"]; text: string };
+    const call = told.calls.find((candidate) => candidate.n === sent);
+    if (call) call.seen = { ...call.seen, state, text };
+  } else if (kind === "read") {
+    told.reads.set(String(body["key"]), JSON.stringify(body["answer"]));
+  } else if (kind === "end") {
+    told.end = String(body["end"]);
+  }
+}
+
+export function mineOf(told: Told, key: string): Mine {
+  return {
+    begun: told.begunAt.has(key),
+    before: told.before.get(key),
+    calls: told.calls.filter((call) => call.unit === key).map((call) => call.seen),
+  };
+}
+
+/** Something that a step took and that no step, and no undo, has ended yet. */
+export interface OpenExposure {
+  readonly unit: Unit;
+  readonly what: NonNullable<Unit["step"]["exposes"]>;
+  readonly since: number;
+}
+
+export function openExposures(
+  stages: readonly Stage[],
+  context: Context,
+  told: Told,
+): readonly OpenExposure[] {
+  return activeUnits(stages, context, told).flatMap((unit) =>
+    unit.step.exposes ? [{ unit, what: unit.step.exposes, since: told.begunAt.get(unit.key) ?? 0 }] : [],
+  );
+}
+
+/** Units that were begun and are neither ended by a later step nor given back, oldest first. */
+export function activeUnits(stages: readonly Stage[], context: Context, told: Told): readonly Unit[] {
+  const units = unitsOf(stages);
+  return units.filter((unit) => {
+    if (!context.begun.includes(unit.key) || told.undone.has(unit.key)) return false;
+    const enders = units.filter(
+      (other) => other.step.ends === unit.step && (other.node ?? unit.node) === unit.node,
+    );
+    return !enders.some((other) => Object.hasOwn(context.outcomes, other.key));
+  });
+}
+
+/** The first row, read with care: it may come from another version or another hand. */
+export function startOf(rows: readonly Row[]): StartBody {
+  const first = rows[0];
+  if (first?.kind !== "start") throw new Failure("invalid", "the journal does not begin with a start row");
+  const body = first.body as unknown as StartBody;
+  if (body.format !== engineFormat)
+    throw new Failure(
+      "unsupported",
+      `the run was made by engine format ${String(body.format)}, this one is ${engineFormat}`,
+      {
+        hint: "resume it with the version of runbook that started it",
+      },
+    );
+  return body;
+}

@@ -1,0 +1,398 @@
+/**
+ * The list as one XState machine, moved by pure functions: the only module that knows XState.
+ *
+ * A stage is a state; in it each unit is a region with its phases (looking, waiting for a person, doing, settling). A region
+ * never leaves its stage: `done`, `failed` and `skipped` are final in it, and when all have ended the stage is left, or
+ * the question is asked (retry, skip, give back). The way back is one looping state whose input is the head of a list in
+ * context. Effects never start here: `transition` names what should be running now, and the walk starts it after the
+ * event that led there was journaled (reference stack 2.1 to 2.5: why `createActor` is not used).
+ */
+import {
+  assign,
+  createMachine,
+  fromPromise,
+  initialTransition,
+  transition,
+  type AnyMachineSnapshot,
+  type AnyStateMachine,
+} from "xstate";
+
+import type { Stage } from "../runbook/list.ts";
+import type { Exposure } from "../runbook/step.ts";
+
+export interface Trouble {
+  readonly kind: string;
+  readonly message: string;
+  readonly hint?: string;
+}
+
+/** What can happen in a run. Each is the body of one journal row, and nothing else moves the machine. */
+export type RunEvent =
+  | { readonly type: "outcome"; readonly unit: string; readonly found: unknown; readonly already: boolean }
+  | { readonly type: "intent"; readonly unit: string; readonly before: unknown }
+  | { readonly type: "acted"; readonly unit: string }
+  | { readonly type: "failure"; readonly unit: string; readonly trouble: Trouble }
+  | {
+      readonly type: "verb";
+      readonly verb: Verb;
+      readonly unit?: string;
+      readonly by: string;
+      readonly why: string;
+    }
+  | { readonly type: "undone"; readonly unit: string; readonly already: boolean }
+  | {
+      readonly type: "not-undone";
+      readonly unit: string;
+      readonly trouble: Trouble;
+      readonly again: boolean;
+    };
+
+export type Verb = "retry" | "skip" | "give-back" | "undo";
+
+export const eventKinds: readonly string[] = [
+  "outcome",
+  "intent",
+  "acted",
+  "failure",
+  "verb",
+  "undone",
+  "not-undone",
+];
+
+/** Something that should be running in this state. */
+export interface Task {
+  /** The same after every replay. */
+  readonly id: string;
+  readonly kind: "look" | "approve" | "do" | "settle" | "ask" | "undo";
+  readonly units: readonly string[];
+}
+
+export type End = "succeeded" | "given back" | "stuck" | "refused";
+
+export interface Context {
+  readonly outcomes: { readonly [unit: string]: unknown };
+  readonly failures: { readonly [unit: string]: Trouble };
+  readonly skipped: readonly string[];
+  /** Units whose intent was written, in order. */
+  readonly begun: readonly string[];
+  readonly goBack: boolean;
+  /** Still to be given back, next first; then what could not be. */
+  readonly list: readonly string[];
+  readonly left: readonly { readonly unit: string; readonly trouble: Trouble }[];
+}
+
+export interface Position {
+  readonly snapshot: AnyMachineSnapshot;
+  readonly tasks: readonly Task[];
+}
+
+export interface Machine {
+  readonly machine: AnyStateMachine;
+  start(): Position;
+  next(position: Position, event: RunEvent): Position;
+  contextOf(position: Position): Context;
+  endOf(position: Position): End | undefined;
+  /** Names of the states that are active, outermost first, joined by dots. */
+  placesOf(position: Position): readonly string[];
+}
+
+const nothing: Context = {
+  outcomes: {},
+  failures: {},
+  skipped: [],
+  begun: [],
+  goBack: false,
+  list: [],
+  left: [],
+};
+
+export function compile(stages: readonly Stage[]): Machine {
+  const machine = build(stages);
+  const position = (
+    snapshot: AnyMachineSnapshot,
+    actions: readonly unknown[],
+    before: readonly Task[],
+  ): Position => ({
+    snapshot,
+    tasks: tasksAfter(actions, before),
+  });
+  return {
+    machine,
+    start: () => {
+      const [snapshot, actions] = initialTransition(machine);
+      return position(snapshot, actions, []);
+    },
+    next: (at, event) => {
+      const [snapshot, actions] = transition(machine, at.snapshot, event);
+      return position(snapshot, actions, at.tasks);
+    },
+    contextOf: (at) => at.snapshot.context as Context,
+    endOf: (at) => endNames[String(at.snapshot.value)],
+    placesOf: (at) => flatten(at.snapshot.value),
+  };
+}
+
+const endNames: { readonly [state: string]: End } = {
+  succeeded: "succeeded",
+  givenBack: "given back",
+  stuck: "stuck",
+  refused: "refused",
+};
+
+type Guard = (args: { context: Context; event: RunEvent }) => boolean;
+type Assign = (context: Context, event: RunEvent) => Partial<Context>;
+
+/** An assign made from a pure function on our own types. */
+function put(change: Assign): unknown {
+  return assign(({ context, event }) => change(context as Context, event as unknown as RunEvent) as object);
+}
+
+/** Named so that the machine is complete; the walk runs the tasks itself and never starts these. */
+const placeholder = fromPromise(async () => undefined);
+const actors = {
+  look: placeholder,
+  approve: placeholder,
+  do: placeholder,
+  settle: placeholder,
+  ask: placeholder,
+  undo: placeholder,
+};
+
+function build(stages: readonly Stage[]): AnyStateMachine {
+  const states: Record<string, object> = {};
+  stages.forEach((stage, index) => {
+    const next =
+      index + 1 < stages.length ? `#run.${stateName(stages[index + 1]?.key ?? "")}` : "#run.succeeded";
+    states[stateName(stage.key)] = stageState(stage, next);
+  });
+  const exposes = new Map<string, Exposure | undefined>();
+  for (const stage of stages) for (const unit of stage.units) exposes.set(unit.key, unit.step.exposes);
+  const hasUndo = (key: string) =>
+    stages.some((stage) => stage.units.some((u) => u.key === key && u.step.undo));
+  // What exposes the service comes back first, then the rest, newest first (design 3.5).
+  const wayBack = (begun: readonly string[]) => {
+    const back = begun.filter(hasUndo).toReversed();
+    return [
+      ...back.filter((key) => exposes.get(key) === "service"),
+      ...back.filter((key) => exposes.get(key) !== "service"),
+    ];
+  };
+  const on = {
+    intent: { actions: put((context, event) => intentNoted(context, event)) },
+    verb: { guard: isVerb("give-back"), actions: put(() => ({ goBack: true })) },
+  };
+  return createMachine({
+    id: "run",
+    context: nothing,
+    initial: stages[0] ? stateName(stages[0].key) : "succeeded",
+    on,
+    states: {
+      ...states,
+      givingBack: givingBackState(wayBack),
+      succeeded: { type: "final" },
+      givenBack: { type: "final" },
+      refused: { type: "final" },
+      // Not final: a person mends what was in the way and says `runbook undo`.
+      stuck: {
+        on: {
+          verb: {
+            guard: isVerb("undo"),
+            target: "#run.givingBack",
+            actions: put((context) => ({ list: context.left.map((entry) => entry.unit), left: [] })),
+          },
+        },
+      },
+    },
+  } as never).provide({ actors } as never) as unknown as AnyStateMachine;
+}
+
+function stageState(stage: Stage, next: string): object {
+  const regions = Object.fromEntries(
+    stage.units.map((unit) => [stateName(unit.key), unitState(unit.key, unit.step.kind)]),
+  );
+  const settled: Guard = ({ context }) => stage.units.every((unit) => isSettled(context, unit.key));
+  return {
+    initial: "work",
+    states: {
+      work: {
+        type: "parallel",
+        states: regions,
+        onDone: [
+          { guard: ({ context }: { context: Context }) => context.goBack, target: "#run.givingBack" },
+          { guard: settled, target: next },
+          { target: "asking" },
+        ],
+      },
+      asking: {
+        invoke: {
+          id: `${stage.key}:ask`,
+          src: "ask",
+          input: ({ context }: { context: Context }) => unitsToAsk(stage, context),
+        },
+        always: { guard: ({ context }: { context: Context }) => context.goBack, target: "#run.givingBack" },
+        on: {
+          verb: [
+            {
+              guard: isVerb("retry"),
+              target: "work",
+              actions: put((context) => clearFailures(context, stage)),
+            },
+            {
+              guard: isVerb("skip"),
+              target: "work",
+              actions: put((context) => ({
+                ...clearFailures(context, stage),
+                skipped: [...context.skipped, ...unitsToAsk(stage, context)],
+              })),
+            },
+            { guard: isVerb("give-back"), actions: put(() => ({ goBack: true })) },
+          ],
+        },
+      },
+    },
+  };
+}
+
+function unitState(key: string, kind: string): object {
+  const own: Guard = ({ event }) => "unit" in event && event.unit === key;
+  const found = { guard: own, target: "done", actions: put(outcomeNoted) };
+  const failed = { guard: own, target: "failed", actions: put(failureNoted) };
+  const intent = { guard: own, target: "doing", actions: put(intentNoted) };
+  const phase = (src: Task["kind"], on: object) => ({
+    invoke: { id: `${key}:${src}`, src, input: [key] },
+    on: { ...on, failure: failed },
+  });
+  return {
+    initial: "ready",
+    states: {
+      ready: {
+        always: [
+          { guard: ({ context }: { context: Context }) => isSettled(context, key), target: "done" },
+          {
+            guard: ({ context }: { context: Context }) =>
+              context.failures[key] !== undefined || context.goBack,
+            target: "failed",
+          },
+          { target: kind === "approve" ? "waiting" : "looking" },
+        ],
+      },
+      ...(kind === "approve"
+        ? { waiting: phase("approve", { outcome: found }) }
+        : {
+            looking: phase("look", { outcome: found, intent }),
+            // The world may have got there while the answer was lost: an outcome may come without "acted".
+            doing: phase("do", { outcome: found, acted: { guard: own, target: "settling" }, intent }),
+            settling: phase("settle", { outcome: found }),
+          }),
+      done: { type: "final" },
+      failed: { type: "final" },
+    },
+  };
+}
+
+function givingBackState(wayBack: (begun: readonly string[]) => readonly string[]): object {
+  return {
+    initial: "setOut",
+    states: {
+      setOut: {
+        always: {
+          target: "next",
+          actions: put((context) => (context.list.length > 0 ? {} : { list: wayBack(context.begun) })),
+        },
+      },
+      next: {
+        always: [
+          { guard: ({ context }: { context: Context }) => context.list.length > 0, target: "undoing" },
+          { guard: ({ context }: { context: Context }) => context.left.length > 0, target: "#run.stuck" },
+          {
+            guard: ({ context }: { context: Context }) => context.begun.length === 0,
+            target: "#run.refused",
+          },
+          { target: "#run.givenBack" },
+        ],
+      },
+      undoing: {
+        invoke: {
+          id: "undo",
+          src: "undo",
+          input: ({ context }: { context: Context }) => context.list.slice(0, 1),
+        },
+        on: {
+          undone: { target: "next", actions: put((context) => ({ list: context.list.slice(1) })) },
+          "not-undone": { target: "next", actions: put(notUndone) },
+        },
+      },
+    },
+  };
+}
+
+function isVerb(verb: Verb): Guard {
+  return ({ event }) => event.type === "verb" && event.verb === verb;
+}
+
+function isSettled(context: Context, key: string): boolean {
+  return Object.hasOwn(context.outcomes, key) || context.skipped.includes(key);
+}
+
+function unitsToAsk(stage: Stage, context: Context): string[] {
+  return stage.units.map((unit) => unit.key).filter((key) => !isSettled(context, key));
+}
+
+function clearFailures(context: Context, stage: Stage): Partial<Context> {
+  const keys = stage.units.map((unit) => unit.key);
+  return {
+    failures: Object.fromEntries(Object.entries(context.failures).filter(([key]) => !keys.includes(key))),
+  };
+}
+
+function outcomeNoted(context: Context, event: RunEvent): Partial<Context> {
+  return event.type === "outcome" ? { outcomes: { ...context.outcomes, [event.unit]: event.found } } : {};
+}
+
+function failureNoted(context: Context, event: RunEvent): Partial<Context> {
+  return event.type === "failure" ? { failures: { ...context.failures, [event.unit]: event.trouble } } : {};
+}
+
+function intentNoted(context: Context, event: RunEvent): Partial<Context> {
+  return event.type === "intent" && !context.begun.includes(event.unit)
+    ? { begun: [...context.begun, event.unit] }
+    : {};
+}
+
+function notUndone(context: Context, event: RunEvent): Partial<Context> {
+  if (event.type !== "not-undone") return {};
+  const rest = context.list.slice(1);
+  return event.again
+    ? { list: [...rest, event.unit] }
+    : { list: rest, left: [...context.left, { unit: event.unit, trouble: event.trouble }] };
+}
+
+/** State names may not hold dots; unit keys may ("copies.a", "x@server1.example"). */
+function stateName(key: string): string {
+  return key.replaceAll(".", "·");
+}
+
+function flatten(value: unknown, before: readonly string[] = []): string[] {
+  if (typeof value === "string") return [[...before, value].join(".")];
+  return Object.entries(value as Record<string, unknown>).flatMap(([name, inner]) =>
+    flatten(inner, [...before, name]),
+  );
+}
+
+/** What runs after a transition: XState says which invokes began and which were left. */
+function tasksAfter(actions: readonly unknown[], before: readonly Task[]): readonly Task[] {
+  let tasks = [...before];
+  for (const action of actions as readonly {
+    type: string;
+    params?: { id: string; src: string; input: readonly string[] };
+  }[]) {
+    if (action.type === "xstate.spawnChild" && action.params) {
+      const { id, src, input } = action.params;
+      tasks = [...tasks.filter((task) => task.id !== id), { id, kind: src as Task["kind"], units: input }];
+    } else if (action.type === "xstate.stopChild" && action.params) {
+      const { id } = action.params;
+      tasks = tasks.filter((task) => task.id !== id);
+    }
+  }
+  return tasks;
+}

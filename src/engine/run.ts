@@ -1,0 +1,58 @@
+/** Opening a run: a new one from its plan, or one that was interrupted, from its journal. */
+import { Failure } from "../errors.ts";
+import { hashOf, type Plan } from "../runbook/plan.ts";
+import type { Runbook } from "../runbook/step.ts";
+import { engineFormat, startOf, type StartBody } from "./fold.ts";
+import { openWalk, type Walk, type WalkArgs } from "./walk.ts";
+
+type Common = Omit<WalkArgs, "journal" | "plan" | "runbook">;
+
+/** Takes the lease, writes the first row, and stands ready to go. Failure `conflict` if another run holds the cluster. */
+export async function startRun(
+  args: Common & { readonly plan: Plan; readonly runbook: Runbook },
+): Promise<Walk & { run: string }> {
+  const { plan, setting, store, clock } = args;
+  if (hashOf(plan) !== plan.hash)
+    throw new Failure("invalid", "the plan was changed after it was made: its hash does not fit", {
+      hint: "make a new plan with `runbook plan --out`",
+    });
+  if (clock.now() > plan.expiresAt)
+    throw new Failure("precondition", "the plan is too old to be run", { hint: "make a new plan" });
+  const run = store.newRunId();
+  const now = clock.now();
+  await store.takeLease(
+    setting.clusterName,
+    { run, owner: args.owner, since: now, expiresAt: now + setting.settings.leaseMinutes * 60_000 },
+    now,
+  );
+  const body: StartBody = {
+    format: engineFormat,
+    plan,
+    instances: setting.instances,
+    members: setting.members,
+    owner: args.owner,
+    onFailure: args.onFailure,
+  };
+  const journal = await store.create(
+    { kind: "start", body: JSON.parse(JSON.stringify(body)) as never },
+    now,
+    run,
+  );
+  return { ...openWalk({ ...args, journal }), run };
+}
+
+/** Takes a run over: the next segment is ours, whoever held it before can no longer write. */
+export async function resumeRun(
+  args: Common & { readonly run: string; readonly runbook: Runbook },
+): Promise<Walk> {
+  const { store, clock, setting, run } = args;
+  const journal = await store.takeOver(run, clock.now());
+  const start = startOf(journal.rows());
+  const now = clock.now();
+  await store.takeLease(
+    setting.clusterName,
+    { run, owner: args.owner, since: now, expiresAt: now + setting.settings.leaseMinutes * 60_000 },
+    now,
+  );
+  return openWalk({ ...args, journal, plan: start.plan });
+}

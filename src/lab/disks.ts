@@ -1,0 +1,164 @@
+/**
+ * The disks of one node as its kernel names them. NVMe names are dealt anew at each boot, in any order, except the
+ * root's; the serial is the volume's id without its dash. Xen names follow the attach name and have no serial
+ * (reference aws-ebs 7). A mirror's disk has a small cluster partition and a data partition (reference clusterpro 2).
+ */
+import type { Mount } from "./files.ts";
+import type { LabNode } from "./node.ts";
+import type { Content } from "./world.ts";
+
+const gib = 1024 ** 3;
+
+export interface Partition {
+  readonly path: string;
+  readonly number: number;
+  readonly sizeBytes: number;
+  readonly partUuid: string;
+  readonly mountPoint: string | undefined;
+}
+
+export interface Disk {
+  readonly path: string;
+  readonly volume: string;
+  readonly serial: string | undefined;
+  readonly sizeBytes: number;
+  readonly content: Content;
+  readonly root: boolean;
+  readonly partitions: readonly Partition[];
+}
+
+export class Disks {
+  readonly #node: LabNode;
+  /** Kernel name of each volume, for this boot. */
+  readonly #names = new Map<string, string>();
+  #planted = "";
+
+  constructor(node: LabNode) {
+    this.#node = node;
+  }
+
+  /** A boot: every name is given out again. */
+  deal(): void {
+    this.#names.clear();
+    const attached = [...this.#attached()];
+    const [root, ...data] = attached;
+    // Fisher and Yates, on the world's own randomness.
+    for (let index = data.length - 1; index > 0; index -= 1) {
+      const other = Math.floor(this.#node.heart.random() * (index + 1));
+      [data[index], data[other]] = [data[other] as (typeof data)[0], data[index] as (typeof data)[0]];
+    }
+    for (const each of root ? [root, ...data] : data) this.#name(each);
+    this.refresh();
+  }
+
+  list(): readonly Disk[] {
+    return this.#attached()
+      .map((each, index) => {
+        const path = this.#name(each);
+        const content = this.#node.hardware.content(each.volume);
+        const sizeBytes = each.sizeGiB * gib;
+        return {
+          path,
+          volume: each.volume,
+          serial: each.nvme ? each.volume.replace("-", "") : undefined,
+          sizeBytes,
+          content,
+          root: index === 0,
+          partitions: this.#partitions(path, content, sizeBytes),
+        };
+      })
+      .sort((a, b) => (a.path < b.path ? -1 : 1));
+  }
+
+  /** The partition behind a configured path, links followed; undefined if there is none. */
+  find(path: string): { readonly disk: Disk; readonly partition: Partition } | undefined {
+    this.refresh();
+    let real: string;
+    try {
+      real = this.#node.files.resolve(path);
+    } catch {
+      return undefined;
+    }
+    for (const disk of this.list())
+      for (const partition of disk.partitions) if (partition.path === real) return { disk, partition };
+    return undefined;
+  }
+
+  /** Device files and links, made to agree with what is attached now. */
+  refresh(): void {
+    const { files } = this.#node;
+    const disks = this.list();
+    const state = JSON.stringify(disks.map(({ path, volume, partitions }) => [path, volume, partitions.map((p) => p.partUuid)]));
+    if (state === this.#planted) return;
+    this.#planted = state;
+    files.uproot("/dev", (path) => ["/dev/null", "/dev/zero", "/dev/tty"].includes(path));
+    for (const disk of disks) {
+      files.plantDevice(disk.path);
+      if (disk.serial !== undefined)
+        files.plantLink(`/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_${disk.serial}`, disk.path);
+      for (const partition of disk.partitions) {
+        files.plantDevice(partition.path);
+        files.plantLink(`/dev/disk/by-partuuid/${partition.partUuid}`, partition.path);
+        if (disk.serial !== undefined)
+          files.plantLink(`/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_${disk.serial}-part${partition.number}`, partition.path);
+      }
+    }
+  }
+
+  mount(mount: Mount): void {
+    if (!this.#node.files.mounts.some(({ point }) => point === mount.point)) this.#node.files.mounts.push(mount);
+  }
+
+  unmount(point: string): boolean {
+    const at = this.#node.files.mounts.findIndex((mount) => mount.point === point);
+    if (at < 0) return false;
+    this.#node.files.mounts.splice(at, 1);
+    return true;
+  }
+
+  unmountAll(): void {
+    this.#node.files.mounts.length = 0;
+  }
+
+  mountsText(): string {
+    return this.mountTable()
+      .map(({ device, point, type }) => `${device} ${point} ${type} rw,relatime 0 0\n`)
+      .join("");
+  }
+
+  mountTable(): readonly { readonly device: string; readonly point: string; readonly type: string }[] {
+    const root = this.list().find((disk) => disk.root)?.partitions[0];
+    return [...(root ? [{ device: root.path, point: "/", type: "xfs" }] : []), ...this.#node.files.mounts];
+  }
+
+  #attached() {
+    return this.#node.hardware.attached(this.#node.instance);
+  }
+
+  #name(each: { readonly device: string; readonly volume: string; readonly nvme: boolean }): string {
+    const known = this.#names.get(each.volume);
+    if (known !== undefined) return known;
+    const used = new Set(this.#names.values());
+    let name: string;
+    if (each.nvme) {
+      let number = 0;
+      while (used.has(`/dev/nvme${number}n1`)) number += 1;
+      name = `/dev/nvme${number}n1`;
+    } else name = `/dev/xvd${/([a-z])[0-9]*$/.exec(each.device)?.[1] ?? "z"}`;
+    this.#names.set(each.volume, name);
+    return name;
+  }
+
+  #partitions(path: string, content: Content, sizeBytes: number): readonly Partition[] {
+    const part = (number: number, bytes: number, mountPoint?: string): Partition => ({
+      path: /[0-9]$/.test(path) ? `${path}p${number}` : `${path}${number}`,
+      number,
+      sizeBytes: bytes,
+      partUuid: `${String(content.control["disk"] ?? "00000000")}-0${number}`,
+      mountPoint,
+    });
+    if (content.kind === "blank") return [];
+    if (content.kind === "root") return [part(1, sizeBytes, "/")];
+    return [part(1, gib), part(2, sizeBytes - gib)];
+  }
+}

@@ -1,0 +1,129 @@
+/**
+ * Which volumes carry the mirrors: the chain volume id ↔ NVMe serial (or letter and size on Xen) ↔ partition ↔ the
+ * cluster's own configuration (design 4 "Devices", reference aws-ebs 7). A proof holds for one boot id.
+ */
+import { Failure } from "../errors.ts";
+import type { Instance, Volume } from "../ports/cloud.ts";
+import type { BlockDevice } from "../ports/nodes.ts";
+import type { RoleMirror } from "./roles.ts";
+import type { World } from "./step.ts";
+
+export interface MirrorVolume {
+  readonly mirror: string;
+  readonly part: "data" | "cluster";
+  /** As configured in the cluster. */
+  readonly path: string;
+  readonly volume: string;
+}
+
+export interface VolumesFound {
+  /** Each partition of each mirror with the volume it lies on. */
+  readonly partitions: readonly MirrorVolume[];
+  /** The volumes to cut, each once. */
+  readonly volumes: readonly string[];
+  /** Attached to the same instance, not part of a mirror, and not the root volume. */
+  readonly others: readonly string[];
+}
+
+/** Finds them on one node now, or refuses with what does not fit. */
+export async function findMirrorVolumes(
+  world: World,
+  node: string,
+  mirrors: readonly RoleMirror[],
+): Promise<VolumesFound> {
+  const instance = await world.cloud.getInstance(world.instanceOf(node));
+  const attached = await world.cloud.getVolumes(instance.attachments.map((attachment) => attachment.volume));
+  const devices = await world.nodes.listBlockDevices(node);
+  const partitions: MirrorVolume[] = [];
+  for (const mirror of mirrors) {
+    for (const part of ["data", "cluster"] as const) {
+      const path = (part === "data" ? mirror.dataPartition : mirror.clusterPartition)[node];
+      if (path === undefined)
+        throw new Failure("precondition", `${mirror.name} has no ${part} partition configured for ${node}`);
+      const disk = await findDisk(world, node, mirror, path, devices);
+      partitions.push({ mirror: mirror.name, part, path, volume: volumeOf(node, disk, instance, attached) });
+    }
+  }
+  const volumes = [...new Set(partitions.map((partition) => partition.volume))];
+  const root = instance.attachments.find((attachment) => attachment.device === instance.rootDevice)?.volume;
+  if (root !== undefined && volumes.includes(root))
+    throw new Failure(
+      "unsupported",
+      `a mirror of ${node} lies on its root volume ${root}; a snapshot of it could not be restored alone`,
+    );
+  const others = attached.map((volume) => volume.id).filter((id) => id !== root && !volumes.includes(id));
+  return { partitions, volumes, others };
+}
+
+async function findDisk(
+  world: World,
+  node: string,
+  mirror: RoleMirror,
+  path: string,
+  devices: readonly BlockDevice[],
+): Promise<BlockDevice> {
+  const real = await world.nodes.resolvePath({ node, path });
+  const device = devices.find((candidate) => candidate.path === real);
+  if (!device)
+    throw new Failure("precondition", `${node}: ${path} of ${mirror.name} is no block device there`, {
+      hint: "compare `lsblk` on that node with the mirror's settings in the cluster",
+    });
+  if (device.type !== "part" && device.type !== "disk")
+    throw new Failure(
+      "unsupported",
+      `${node}: ${path} of ${mirror.name} is a ${device.type} device (${device.path}); device-mapper devices are not supported yet`,
+    );
+  const disk =
+    device.type === "disk" ? device : devices.find((candidate) => device.under.includes(candidate.path));
+  if (!disk) throw new Failure("precondition", `${node}: the disk under ${device.path} cannot be found`);
+  return disk;
+}
+
+function volumeOf(node: string, disk: BlockDevice, instance: Instance, attached: readonly Volume[]): string {
+  if (instance.nvme) {
+    // The serial is the volume id without its dash (reference aws-ebs 7).
+    const found = attached.filter((volume) => volume.id.replaceAll("-", "") === disk.serial);
+    if (found.length === 1 && found[0]) return found[0].id;
+    throw new Failure(
+      "precondition",
+      `${node}: ${disk.path} has the serial ${disk.serial ?? "(none)"}, which is no attached volume`,
+    );
+  }
+  const letter = /([a-z])$/.exec(disk.path)?.[1];
+  const found = attached.filter((volume) => {
+    const device = volume.attachments.find((attachment) => attachment.instance === instance.id)?.device;
+    return (
+      device !== undefined &&
+      /([a-z])\d*$/.exec(device)?.[1] === letter &&
+      volume.sizeGiB * 1024 ** 3 === disk.sizeBytes
+    );
+  });
+  if (found.length === 1 && found[0]) return found[0].id;
+  throw new Failure(
+    "precondition",
+    `${node}: ${disk.path} fits ${found.length} attached volumes by letter and size; wanted one`,
+  );
+}
+
+/** After a boot, before anything starts the mirror: the same partitions still lie on the same volumes. */
+export async function assertSameDevices(
+  world: World,
+  node: string,
+  mirrors: readonly RoleMirror[],
+  proven: VolumesFound,
+): Promise<void> {
+  const now = await findMirrorVolumes(world, node, mirrors);
+  for (const was of proven.partitions) {
+    const is = now.partitions.find(
+      (candidate) => candidate.mirror === was.mirror && candidate.part === was.part,
+    );
+    if (is?.volume !== was.volume)
+      throw new Failure(
+        "precondition",
+        `${node}: the ${was.part} partition of ${was.mirror} (${was.path}) was on ${was.volume}, now it is on ${is?.volume ?? "nothing"}`,
+        {
+          hint: "do not start the mirror there: correct the device names in the cluster's configuration first",
+        },
+      );
+  }
+}

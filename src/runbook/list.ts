@@ -1,0 +1,93 @@
+/**
+ * A runbook's list, laid out for walking: stages one after the other, each with the units that run side by side.
+ * A unit is one step on one node (for `eachNode`) or simply one step; its key never changes between plan, journal and resume.
+ */
+import { Failure } from "../errors.ts";
+import { holdNodes, releaseNodes } from "./house.ts";
+import type { Entry, Params, Runbook, Step } from "./step.ts";
+
+export interface Unit {
+  /** "breakMirrors", or "suspendMonitors@server1" for a copy on a node, or "copies.snapshots" inside a `together`. */
+  readonly key: string;
+  readonly step: Step;
+  readonly node: string | undefined;
+}
+
+export interface Stage {
+  readonly key: string;
+  readonly units: readonly Unit[];
+}
+
+/** Lays the list out; refuses names that would not be unique, and parameters that the runbook does not know. */
+export function layOut(runbook: Runbook, params: Params, members: readonly string[]): readonly Stage[] {
+  return withHouse(runbook.steps(params)).map(([key, entry]): Stage => {
+    if (!/^[a-zA-Z][a-zA-Z0-9]*$/.test(key))
+      throw new Failure("invalid", `the step name "${key}" must be letters and digits`, {
+        hint: "rename it",
+      });
+    if (entry.kind === "each-node")
+      return { key, units: members.map((node) => ({ key: `${key}@${node}`, step: entry.step, node })) };
+    if (entry.kind === "together") {
+      const units = Object.entries(entry.steps).map(([part, step]) => ({
+        key: `${key}.${part}`,
+        step,
+        node: undefined,
+      }));
+      return { key, units };
+    }
+    return { key, units: [{ key, step: entry, node: undefined }] };
+  });
+}
+
+/** Every run marks its nodes after its checks and before its first act, and takes the marks off last. */
+function withHouse(entries: { readonly [key: string]: Entry }): readonly (readonly [string, Entry])[] {
+  const list = Object.entries(entries);
+  const first = list.findIndex(([, entry]) => entry.kind !== "check");
+  if (first === -1) return list;
+  return [
+    ...list.slice(0, first),
+    ["holdNodes", holdNodes],
+    ...list.slice(first),
+    ["releaseNodes", releaseNodes],
+  ];
+}
+
+/** The parameters in force: what was given, else each one's first choice. */
+export function readParams(runbook: Runbook, given: Params): Params {
+  const known = Object.keys(runbook.params);
+  for (const name of Object.keys(given)) {
+    if (!known.includes(name))
+      throw new Failure("invalid", `this runbook has no parameter "${name}"`, {
+        hint: known.length > 0 ? `it has ${known.join(", ")}` : "it has none",
+      });
+  }
+  return Object.fromEntries(
+    Object.entries(runbook.params).map(([name, spec]) => {
+      const value = given[name] ?? spec.oneOf[0] ?? "";
+      if (!spec.oneOf.includes(value))
+        throw new Failure(
+          "invalid",
+          `parameter ${name} is "${value}"; wanted one of ${spec.oneOf.join(", ")}`,
+          {
+            hint: `give --param ${name}=${spec.oneOf[0] ?? ""}`,
+          },
+        );
+      return [name, value];
+    }),
+  );
+}
+
+export function unitsOf(stages: readonly Stage[]): readonly Unit[] {
+  return stages.flatMap((stage) => stage.units);
+}
+
+/** All units made from one step (one, or one a node). */
+export function unitsOfStep(stages: readonly Stage[], step: Step): readonly Unit[] {
+  return unitsOf(stages).filter((unit) => unit.step === step);
+}
+
+export function undoOf(step: Step): readonly Step[] {
+  if (step.undo === undefined) return [];
+  const undo = step.undo();
+  return Array.isArray(undo) ? (undo as readonly Step[]) : [undo as Step];
+}

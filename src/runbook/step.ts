@@ -1,0 +1,222 @@
+/**
+ * The few words that a runbook is written with. A step says how to see that it holds (`done`), how to make it so
+ * (`do`) and how to give back what it took (`undo`); the engine asks, acts, asks again, and journals (design 3.1).
+ */
+import type { Cloud, Tags } from "../ports/cloud.ts";
+import type { Cluster } from "../ports/cluster-manager.ts";
+import type { Nodes } from "../ports/nodes.ts";
+
+/** What a step can see and ask for. The same for every procedure. */
+export interface World {
+  readonly cluster: Cluster;
+  readonly cloud: Cloud;
+  readonly nodes: Nodes;
+  /** The inventory's name of the cluster. */
+  readonly clusterName: string;
+  /** Both nodes, as the inventory names them; the cluster's configuration gives their order. */
+  readonly members: readonly string[];
+  instanceOf(node: string): string;
+  /** The node that this copy of an `eachNode` step works on. */
+  readonly node: string;
+  readonly params: Params;
+  readonly settings: Settings;
+  /** Run id, and how this step marks what it creates; holes in a plan. */
+  readonly run: string;
+  readonly fence: number;
+  readonly owner: string;
+  readonly tags: Tags;
+  /** Time by the runner's clock, milliseconds since the epoch. */
+  now(): number;
+  /** What an earlier step found; a bug if it has not run. */
+  outcomeOf<T>(step: Step<T>): T;
+  /** The same, or undefined if it has not run. */
+  findOutcome<T>(step: Step<T>): T | undefined;
+  /** Acts unless the look says that it already holds. In a plan it always acts, so that the plan shows the call. */
+  unless(holds: () => Promise<boolean>, act: () => Promise<void>): Promise<void>;
+  /** Something that is found at the moment of acting; in a plan a hole with these words. */
+  atRun(what: string, find: () => Promise<string>): Promise<string>;
+  /** What the other runs of this store are doing, and whether it can take this one. */
+  readonly house: House;
+}
+
+/** What a preflight check asks of the tool itself. */
+export interface House {
+  /** Runs on this cluster that have no end yet, other than this one. */
+  findOpenRuns(): Promise<
+    readonly { readonly run: string; readonly runbook: string; readonly state: string }[]
+  >;
+  freeBytes(): Promise<number | undefined>;
+}
+
+export interface Settings {
+  readonly deadManMinutes: number;
+  readonly leaseMinutes: number;
+  readonly copyHours: number;
+}
+
+export type Params = { readonly [name: string]: string };
+
+/** This run's own traces of a step: what it remembered before it acted, and what was seen of its calls. */
+export interface Mine<B = unknown> {
+  /** The intent was written: the step may have happened, in part or whole. */
+  readonly begun: boolean;
+  /** What `before` remembered; undefined until begun. */
+  readonly before: B | undefined;
+  readonly calls: readonly CallSeen[];
+}
+
+export interface CallSeen {
+  readonly verb: string;
+  readonly node: string | undefined;
+  /** Milliseconds since the epoch. */
+  readonly sentAt: number;
+  /** "unknown": it left, and no answer is known (lost, or the runner died). "no": it never left or was refused untouched. */
+  readonly state: "answered" | "failed" | "unknown" | "no";
+  readonly text: string;
+}
+
+export const untouched: Mine = { begun: false, before: undefined, calls: [] };
+
+/** What `must` answers when a step cannot act at this moment. */
+export const notYet = "not yet";
+
+export type Exposure = "service" | "redundancy" | "cost";
+
+export interface StepSpec<T, B> {
+  readonly title: string;
+  /** Looks, and answers with what it found, or undefined. Reads only. */
+  readonly done: (world: World, mine: Mine<B>) => Promise<T | undefined>;
+  /** Makes it so; called only when `done` found nothing. May be called again after a lost reply: looks before each part. */
+  readonly do?: (world: World, mine: Mine<B>) => Promise<void | typeof notYet>;
+  /**
+   * What must hold at the moment of acting; throws `precondition`. Answers `notYet` where it is too early to act, and is
+   * asked again after the next look. Reads only; not asked in a plan.
+   */
+  readonly must?: (world: World, mine: Mine<B>) => Promise<void | typeof notYet>;
+  /** What has to be remembered for ever after: read once, written with the intent. Not called in a plan. */
+  readonly before?: (world: World) => Promise<B>;
+  /** The outcome's shape for a plan, with holes, where later steps read it. */
+  readonly expect?: (world: World) => Promise<T>;
+  /** Longest time it may take, waits included, milliseconds. */
+  readonly within: number | ((world: World) => number);
+  /** How long to keep asking before acting: the world may get there by itself. Milliseconds. */
+  readonly patience?: number;
+  /** The steps that give back what this one took, in order; each looks before it acts. They get this step's `mine`. */
+  readonly undo?: () => Step | readonly Step[];
+  readonly exposes?: Exposure;
+  /** The step whose exposure is over once this one is done. */
+  readonly ends?: Step;
+  /** Asked when this step, done earlier, no longer holds while its exposure is open: may the run still go on? Default: no. */
+  readonly ifUndone?: (world: World, mine: Mine<B>) => Promise<boolean>;
+  /** Kept alive for as long as what this step set up is there: a marker, a timer. Called now and then, and first of all at a resume. */
+  readonly renew?: (world: World, mine: Mine<B>) => Promise<void>;
+  /** A person may skip it. */
+  readonly skippable?: true;
+}
+
+export type StepKind = "check" | "step" | "wait" | "approve";
+
+/**
+ * A step whose parts were checked when it was made; inside, its outcome and memory are untyped plain JSON.
+ * The type parameter is kept by `outcome`, which exists for the compiler alone.
+ */
+export interface Step<T = unknown> extends StepSpec<unknown, unknown> {
+  readonly kind: StepKind;
+  /** What a person can do when a check fails. */
+  readonly hint?: string;
+  outcome?(found: T): T;
+}
+
+export function step<T, B = null>(
+  spec: StepSpec<T, B> & { readonly do: NonNullable<StepSpec<T, B>["do"]> },
+): Step<T> {
+  return { ...(spec as unknown as StepSpec<unknown, unknown>), kind: "step" };
+}
+
+/** Must hold now: `find` answers with what was found (a fact of the plan), or throws; undefined means it does not hold. */
+export function check<T>(
+  title: string,
+  find: (world: World) => Promise<T | undefined>,
+  more: { readonly hint?: string; readonly within?: number } = {},
+): Step<T> {
+  return {
+    kind: "check",
+    title,
+    done: find,
+    within: more.within ?? seconds(90),
+    ...(more.hint !== undefined && { hint: more.hint }),
+  };
+}
+
+/** Until it is so. */
+export function wait<T>(spec: Omit<StepSpec<T, null>, "do" | "undo" | "before" | "exposes">): Step<T> {
+  return { ...(spec as unknown as StepSpec<unknown, unknown>), kind: "wait" };
+}
+
+/** A question to a person; the run waits, and the waiting does not count as working time. */
+export function approve(title: string): Step<null> {
+  return { kind: "approve", title, done: async () => undefined, within: hours(24 * 365) };
+}
+
+/** One copy of the step for each node, side by side. */
+export interface EachNode {
+  readonly kind: "each-node";
+  readonly step: Step;
+}
+export function eachNode<T>(spec: Step<T>): EachNode {
+  return { kind: "each-node", step: spec };
+}
+
+/** Steps that run side by side; the next entry of the list starts when all have ended. */
+export interface Together {
+  readonly kind: "together";
+  readonly steps: { readonly [key: string]: Step };
+}
+export function together(steps: { readonly [key: string]: Step }): Together {
+  return { kind: "together", steps };
+}
+
+export type Entry = Step | EachNode | Together;
+
+export interface RunbookSpec<P extends Params = Params> {
+  readonly title: string;
+  readonly params?: { readonly [K in keyof P]: ParamSpec };
+  /** How long a plan may be run after it was made, milliseconds; default one day. */
+  readonly planHolds?: number;
+  readonly steps: (params: P) => { readonly [key: string]: Entry };
+}
+
+export interface ParamSpec {
+  readonly oneOf: readonly string[];
+}
+export function oneOf(...values: readonly string[]): ParamSpec {
+  return { oneOf: values };
+}
+
+export interface Runbook {
+  readonly kind: "runbook";
+  readonly title: string;
+  readonly params: { readonly [name: string]: ParamSpec };
+  readonly planHolds: number;
+  readonly steps: (params: Params) => { readonly [key: string]: Entry };
+}
+
+export function runbook<P extends Params = Params>(spec: RunbookSpec<P>): Runbook {
+  return {
+    kind: "runbook",
+    title: spec.title,
+    params: spec.params ?? {},
+    planHolds: spec.planHolds ?? hours(24),
+    steps: spec.steps as unknown as Runbook["steps"],
+  };
+}
+
+export function seconds(n: number): number {
+  return n * 1000;
+}
+export function minutes(n: number): number {
+  return seconds(60 * n);
+}
+export function hours(n: number): number {
+  return minutes(60 * n);
+}

@@ -1,0 +1,81 @@
+import { invariant } from "../errors.ts";
+import type { Ports } from "../ports/calls.ts";
+import type { Clock } from "../ports/clock.ts";
+import { later } from "./later.ts";
+import { unitsOfStep, type Stage, type Unit } from "./list.ts";
+import type { House, Params, Settings, World } from "./step.ts";
+
+/** What is the same for every step of a run or a plan. */
+export interface Setting {
+  readonly clusterName: string;
+  readonly members: readonly string[];
+  readonly instances: { readonly [node: string]: string };
+  readonly params: Params;
+  readonly settings: Settings;
+  readonly house: House;
+  readonly clock: Clock;
+}
+
+export interface Who {
+  readonly run: string;
+  readonly fence: number;
+  readonly owner: string;
+}
+
+/** Who a run will be is not known while it is planned. */
+export const someRun: Who = { run: later("this run"), fence: 1, owner: later("who runs it") };
+
+/** The tag under which everything that a run creates is found again. */
+export const runTag = "runbook:run";
+
+export function makeWorld(args: {
+  readonly setting: Setting;
+  readonly ports: Ports;
+  readonly who: Who;
+  readonly unit: Unit;
+  readonly stages: readonly Stage[];
+  /** Outcomes by unit key. */
+  readonly outcomes: ReadonlyMap<string, unknown>;
+  readonly planning: boolean;
+}): World {
+  const { setting, ports, who, unit, stages, outcomes, planning } = args;
+  const find: World["findOutcome"] = (step) => {
+    const units = unitsOfStep(stages, step as never);
+    const own = units.find((candidate) => candidate.node === unit.node) ?? units[0];
+    return own === undefined ? undefined : (outcomes.get(own.key) as never);
+  };
+  return {
+    ...ports,
+    clusterName: setting.clusterName,
+    members: setting.members,
+    instanceOf: (node) => {
+      const instance = setting.instances[node];
+      invariant(instance, `no instance is known for node ${node}`);
+      return instance;
+    },
+    node: unit.node ?? "",
+    params: setting.params,
+    settings: setting.settings,
+    run: who.run,
+    fence: who.fence,
+    owner: who.owner,
+    tags: {
+      [runTag]: who.run,
+      "runbook:step": unit.key,
+      "runbook:operation": `${who.run}/${unit.key}`,
+      "runbook:cluster": setting.clusterName,
+    },
+    now: () => setting.clock.now(),
+    findOutcome: find,
+    outcomeOf: (step) => {
+      const found = find(step);
+      invariant(found !== undefined, `the outcome of "${step.title}" is asked for before it is known`);
+      return found;
+    },
+    unless: async (holds, act) => {
+      if (planning || !(await holds())) await act();
+    },
+    atRun: async (what, look) => (planning ? later(what) : look()),
+    house: setting.house,
+  };
+}

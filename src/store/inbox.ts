@@ -1,0 +1,58 @@
+/**
+ * Messages for the holder of a run, from a second terminal: one file each, numbered in the order in which they came.
+ * Only the holder appends to the journal, so it reads them, takes them away, and journals or refuses what they ask.
+ */
+import { rename, unlink } from "node:fs/promises";
+import { join } from "node:path";
+import { Failure } from "../errors.ts";
+import type { Json } from "../ports/driver.ts";
+import { checkFolder, diskFailure, namesIn, parseObject, placeNew, readOwn } from "./private-files.ts";
+
+type Message = { readonly [key: string]: Json };
+
+export async function sendMessage(inbox: string, message: Message, uid: number | undefined): Promise<void> {
+  if (!(await checkFolder(inbox, uid))) throw new Failure("not-found", `there is no inbox ${inbox}`);
+  const text = `${JSON.stringify(message)}\n`;
+  let number = Math.max(0, ...(await numbersIn(inbox))) + 1;
+  while (!(await placeNew(inbox, messageName(number), text))) number += 1;
+}
+
+/** Takes the messages away, oldest first. One that cannot be understood is put aside and thrown, once, in its turn. */
+export async function receiveMessages(inbox: string, uid: number | undefined): Promise<readonly Message[]> {
+  const messages: Message[] = [];
+  try {
+    if (!(await checkFolder(inbox, uid))) return messages;
+    for (const number of await numbersIn(inbox)) {
+      const path = join(inbox, messageName(number));
+      const bytes = await readOwn(path, uid);
+      if (bytes === undefined) continue;
+      const message = parseObject(bytes);
+      if (message === undefined) {
+        // Those before it were taken away already and must not be lost: its turn is the next call.
+        if (messages.length > 0) return messages;
+        await rename(path, `${path}.refused`);
+        throw new Failure(
+          "invalid",
+          `the message ${path} cannot be understood; it was renamed to end in .refused`,
+        );
+      }
+      await unlink(path);
+      messages.push(message);
+    }
+    return messages;
+  } catch (thrown) {
+    throw diskFailure(thrown, `reading the inbox ${inbox}`);
+  }
+}
+
+async function numbersIn(inbox: string): Promise<readonly number[]> {
+  const numbers = (await namesIn(inbox)).flatMap((name) => {
+    const digits = /^(\d{8})\.json$/.exec(name)?.[1];
+    return digits === undefined ? [] : [Number(digits)];
+  });
+  return numbers.sort((a, b) => a - b);
+}
+
+function messageName(number: number): string {
+  return `${String(number).padStart(8, "0")}.json`;
+}
