@@ -16,6 +16,8 @@ export interface Line {
 
 export interface Logbook {
   readonly told: Told;
+  /** Everything so far, as lines. */
+  readonly lines: Line[];
   context(): Context;
   tasks(): readonly Task[];
   /** Journals an event and moves the machine. */
@@ -54,6 +56,7 @@ export function openLogbook(machine: Machine, journal: JournalWriter, clock: Clo
   const logbook: Logbook = {
     told,
     lost,
+    lines: journal.rows().map(({ at, kind, body }) => ({ at, kind, body })),
     context: () => machine.contextOf(told.position),
     tasks: () => told.position.tasks,
     note: ({ type, ...body }) => logbook.write(type, body),
@@ -61,6 +64,7 @@ export function openLogbook(machine: Machine, journal: JournalWriter, clock: Clo
       const line = { at: clock.now(), kind, body };
       put(line);
       take(told, machine, kind, JSON.parse(JSON.stringify(body)) as typeof body, line.at);
+      logbook.lines.push(line);
       logbook.onChange(line);
     },
     synced: async () => {

@@ -86,8 +86,19 @@ export interface Position {
   readonly tasks: readonly Task[];
 }
 
+/** The machine as plain data, for pictures and golden files. */
+export interface Outline {
+  readonly id: string;
+  readonly name: string;
+  readonly type: "atomic" | "compound" | "parallel" | "final" | "history";
+  readonly initial: string | undefined;
+  readonly states: readonly Outline[];
+  readonly edges: readonly { readonly event: string; readonly target: string }[];
+}
+
 export interface Machine {
   readonly machine: AnyStateMachine;
+  outline(): Outline;
   start(): Position;
   next(position: Position, event: RunEvent): Position;
   contextOf(position: Position): Context;
@@ -118,6 +129,7 @@ export function compile(stages: readonly Stage[]): Machine {
   });
   return {
     machine,
+    outline: () => outlineOf(machine.root),
     start: () => {
       const [snapshot, actions] = initialTransition(machine);
       return position(snapshot, actions, []);
@@ -138,6 +150,30 @@ const endNames: { readonly [state: string]: End } = {
   stuck: "stuck",
   refused: "refused",
 };
+
+function outlineOf(node: AnyStateMachine["root"]): Outline {
+  const transitions = [...node.transitions.values()].flat().concat(node.always ?? []);
+  const edges = transitions.flatMap((edge) =>
+    (edge.target ?? []).map((target) => ({ event: plainEvent(String(edge.eventType)), target: target.id })),
+  );
+  const initial = node.initial.target[0]?.id;
+  return {
+    id: node.id,
+    name: node.key,
+    type: node.type,
+    initial: node.type === "compound" ? initial : undefined,
+    states: Object.values(node.states).map((child) => outlineOf(child)),
+    edges: edges.filter(
+      (edge, i) => edges.findIndex((other) => JSON.stringify(other) === JSON.stringify(edge)) === i,
+    ),
+  };
+}
+
+/** XState's own names for "all regions ended" and "at once", in words. */
+function plainEvent(type: string): string {
+  if (type.startsWith("xstate.done.state")) return "all ended";
+  return type === "" ? "at once" : type;
+}
 
 type Guard = (args: { context: Context; event: RunEvent }) => boolean;
 type Assign = (context: Context, event: RunEvent) => Partial<Context>;
@@ -203,7 +239,7 @@ function build(stages: readonly Stage[]): AnyStateMachine {
         },
       },
     },
-  } as never).provide({ actors } as never) as unknown as AnyStateMachine;
+  } as never).provide({ actors });
 }
 
 function stageState(stage: Stage, next: string): object {

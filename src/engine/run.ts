@@ -10,7 +10,7 @@ type Common = Omit<WalkArgs, "journal" | "plan" | "runbook">;
 /** Takes the lease, writes the first row, and stands ready to go. Failure `conflict` if another run holds the cluster. */
 export async function startRun(
   args: Common & { readonly plan: Plan; readonly runbook: Runbook },
-): Promise<Walk & { run: string }> {
+): Promise<Walk> {
   const { plan, setting, store, clock } = args;
   if (hashOf(plan) !== plan.hash)
     throw new Failure("invalid", "the plan was changed after it was made: its hash does not fit", {
@@ -38,7 +38,7 @@ export async function startRun(
     now,
     run,
   );
-  return { ...openWalk({ ...args, journal }), run };
+  return openWalk({ ...args, journal });
 }
 
 /** Takes a run over: the next segment is ours, whoever held it before can no longer write. */

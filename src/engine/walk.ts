@@ -51,6 +51,9 @@ export interface WalkArgs {
 export interface Ended {
   readonly end: End | "held";
   readonly why: string | undefined;
+  /** Kind and hint of the failure behind `why`. */
+  readonly kind: string | undefined;
+  readonly hint: string | undefined;
   readonly exposures: readonly OpenExposure[];
   readonly left: readonly { readonly unit: Unit; readonly message: string; readonly hint?: string }[];
   /** Rows that could not be written any more. */
@@ -58,6 +61,7 @@ export interface Ended {
 }
 
 export interface Walk {
+  readonly run: string;
   readonly logbook: Logbook;
   /** What a resume sees: each step that was begun or that the run still counts on, as it is now. Reads only. */
   lookAgain(): Promise<readonly { readonly unit: Unit; readonly state: string; readonly good: boolean }[]>;
@@ -67,6 +71,7 @@ export interface Walk {
   /** The operator wants to leave the run as it is; it can be resumed. */
   wantStop(by: string, why: string): void;
   exposures(): readonly OpenExposure[];
+  close(): Promise<void>;
 }
 
 /** An undo that failed for good is tried this often; one that could not be reached, until its own limit is over. */
@@ -311,6 +316,8 @@ export function openWalk(args: WalkArgs): Walk {
     return {
       end,
       why: why ?? (end === "succeeded" ? undefined : first?.message),
+      kind: first?.kind,
+      hint: first?.hint,
       exposures: exposures(),
       left: context.left.map((entry) => ({
         unit: unitOf(entry.unit),
@@ -324,7 +331,9 @@ export function openWalk(args: WalkArgs): Walk {
   const exposures = () => openExposures(stages, logbook.context(), logbook.told);
 
   return {
+    run: journal.run,
     logbook,
+    close: () => journal.close(),
     go,
     exposures,
     wantBack: (by, why) => {

@@ -71,7 +71,7 @@ export class VirtualClock implements Clock {
         },
         fail: (reason) => {
           signal?.removeEventListener("abort", stop);
-          reject(reason as Error);
+          reject(reason);
         },
       };
       signal?.addEventListener("abort", stop, { once: true });

@@ -6,7 +6,7 @@
 import { readConf, type LabConf } from "./clp-conf.ts";
 import { LabMirror } from "./clp-mirror.ts";
 import type { LabNode, NodeListener, Span } from "./node.ts";
-import type { Hardware, Heart } from "./world.ts";
+import type { Hardware, Heart, Received } from "./world.ts";
 
 export const confFile = "/opt/nec/clusterpro/etc/clp.conf";
 
@@ -172,6 +172,22 @@ export class LabCluster implements NodeListener {
 
   close(): void {
     this.#scope.abort(new Error("the lab was closed"));
+  }
+
+  /** At the building of the world: all are members, and each group runs on the first node. */
+  begin(): void {
+    for (const member of this.members) {
+      for (const unit of member.node.systemd.units.values()) unit.active = true;
+      member.agent = true;
+      member.core = "online";
+      for (const mirror of this.mirrors) mirror.load(member);
+    }
+    const [first] = this.members;
+    for (const group of this.groups) {
+      for (const mirror of this.mirrorsOf(group.name, first)) this.#mount(mirror, first);
+      group.places.set(first.node.name, "online");
+      this.#serve(group, first);
+    }
   }
 
   now(): number {
@@ -457,16 +473,19 @@ export class LabCluster implements NodeListener {
     return undefined;
   }
 
-  async startGroup(name: string, node: string): Promise<GroupAnswer> {
+  async startGroup(name: string, node: string, cause?: Received): Promise<GroupAnswer> {
     const refused = this.refusesStart(name, node, node);
     if (refused !== undefined) return no(refused);
     const group = this.group(name) as LabGroup;
     const member = this.member(node);
     for (const other of this.names) if (group.places.get(other) === "failed") group.places.delete(other);
     group.places.set(node, "starting");
-    this.heart.effect(`group ${name} starting on ${node}`, { kind: "group-starting", group: name, node });
-    const cause = this.#causeNow();
+    this.heart.effect(`group ${name} starting on ${node}`, { kind: "group-starting", group: name, node }, cause);
     if (!(await this.#wait(member, this.times.startGroup))) return no("Connection was lost.");
+    if (member.core !== "online") {
+      group.places.delete(node);
+      return no("Could not connect to the server. Check if the cluster service is active.");
+    }
     if (!this.#mirrorsUsable(name, member)) {
       group.places.set(node, "failed");
       member.log(`rc 11: Activating ${name} has failed.`);
@@ -480,7 +499,7 @@ export class LabCluster implements NodeListener {
     return { ok: true };
   }
 
-  async stopGroup(name: string, node: string): Promise<GroupAnswer> {
+  async stopGroup(name: string, node: string, cause?: Received): Promise<GroupAnswer> {
     const group = this.group(name);
     if (!group) return no("Invalid group name. Specify a valid group name in the cluster.");
     const place = group.places.get(node);
@@ -489,12 +508,11 @@ export class LabCluster implements NodeListener {
     const member = this.member(node);
     if (place === "failed") {
       group.places.delete(node);
-      this.heart.effect(`group ${name} stopped on ${node}`, { kind: "group-stopped", group: name, node });
+      this.heart.effect(`group ${name} stopped on ${node}`, { kind: "group-stopped", group: name, node }, cause);
       return { ok: true };
     }
     group.places.set(node, "stopping");
-    this.heart.effect(`group ${name} stopping on ${node}`, { kind: "group-stopping", group: name, node });
-    const cause = this.#causeNow();
+    this.heart.effect(`group ${name} stopping on ${node}`, { kind: "group-stopping", group: name, node }, cause);
     if (!(await this.#wait(member, this.times.stopGroup))) return no("Connection was lost.");
     if (member.failingStops > 0) {
       // A resource that does not stop makes the product take the node down, so that the peer may have the group.
@@ -514,14 +532,14 @@ export class LabCluster implements NodeListener {
   }
 
   /** Stop here, start there. */
-  async moveGroup(name: string, to: string): Promise<GroupAnswer> {
+  async moveGroup(name: string, to: string, cause?: Received): Promise<GroupAnswer> {
     const group = this.group(name);
     const from = this.nodeOf(name);
     if (!group || from === undefined) return no("The group has already been stopped.");
     if (from === to) return no("The group has already been started on the local server.");
     if (!this.isOnline(to)) return no("Server is not active. Check if the cluster service is active.");
-    const stopped = await this.stopGroup(name, from);
-    return stopped.ok ? this.startGroup(name, to) : stopped;
+    const stopped = await this.stopGroup(name, from, cause);
+    return stopped.ok ? this.startGroup(name, to, cause) : stopped;
   }
 
   /** The node where the group runs; with a split, the first. */
@@ -537,11 +555,6 @@ export class LabCluster implements NodeListener {
 
   #placesSeen(group: LabGroup, via: string): ReadonlyMap<string, Place> {
     return new Map([...group.places].filter(([node]) => this.sees(via, node)));
-  }
-
-  // The causes of effects are known only synchronously; a start that takes time remembers its own.
-  #causeNow() {
-    return this.heart.effects.length === 0 ? undefined : this.heart.received.findLast((row) => row.effects.includes(this.heart.effects.length));
   }
 
   async #wait(member: Member, span: Span): Promise<boolean> {

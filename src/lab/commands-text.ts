@@ -92,6 +92,7 @@ const printf: CommandFunction = (context) => {
   const [, format = "", ...args] = context.argv;
   let index = 0;
   let failed = false;
+  if (/%(?![-0]*\d*(?:\.\d+)?[sdixXucbo%])/.test(format.replace(/%%/g, ""))) gapIn(context, `the format ${format}`);
   const pieces = escapes(format.replace(/%/g, "\x00")).replaceAll("\x00", "%");
   do {
     context.out(
@@ -282,7 +283,7 @@ const tr: CommandFunction = async (context) => {
       continue;
     }
     const target = to === "" ? from : to;
-    const next = to !== "" && inSet(c) ? (set.has("c") ? (to.at(-1) as string) : (to[from.indexOf(c)] ?? (to.at(-1) as string))) : c;
+    const next = to !== "" && inSet(c) ? (set.has("c") ? (to.at(-1) as string) : (to[from.indexOf(c)] ?? (to.at(-1)))) : c;
     if (set.has("s") && target.includes(next) && result.endsWith(next)) continue;
     result += next;
   }

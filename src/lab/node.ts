@@ -180,6 +180,13 @@ export class LabNode {
     this.#boot();
   }
 
+  /** The lab is closed: nothing goes on, nothing is told. */
+  close(): void {
+    this.#life.abort(new Killed(undefined));
+    for (const process of this.processes.values()) process.kill();
+    for (const session of [...this.#sessions]) session.end({});
+  }
+
   #boot(): void {
     this.state = "booting";
     this.#life = new AbortController();
@@ -278,7 +285,7 @@ export class LabNode {
           if (error instanceof Killed) session.end(error.signalName === undefined ? {} : { signal: error.signalName });
           else {
             this.#sessions.delete(session);
-            reject(error as Error);
+            reject(error);
           }
         },
       );

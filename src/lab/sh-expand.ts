@@ -85,6 +85,7 @@ async function fieldsOf(shell: Variables, word: Word): Promise<Marked[]> {
       continue;
     }
     let piece = "";
+    let delimited = false;
     for (const c of value) {
       if (!separators.includes(c)) {
         piece += c;
@@ -92,6 +93,10 @@ async function fieldsOf(shell: Variables, word: Word): Promise<Marked[]> {
       }
       if (piece !== "") add(mark(piece, false));
       piece = "";
+      const blank = " \t\n".includes(c);
+      // Blanks run together; each other separator ends a field, an empty one too.
+      if (!blank && !open && !delimited) open = mark("", false);
+      delimited = blank && open !== undefined;
       close();
     }
     if (piece !== "") add(mark(piece, false));

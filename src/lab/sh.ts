@@ -494,7 +494,7 @@ export class ShellRun implements Variables {
       case "eval":
         return this.#run(parseShell(args.join(" ")));
       case "read":
-        return this.#read(args, streams);
+        return this.#read(args, streams, new Map(sets).get("IFS"));
       case "wait": {
         const jobs = first === undefined ? this.#jobs : this.#jobs.filter(({ pid }) => String(pid) === first);
         let status = first !== undefined && jobs.length === 0 ? 127 : 0;
@@ -546,22 +546,23 @@ export class ShellRun implements Variables {
     return 0;
   }
 
-  async #read(args: readonly string[], streams: Streams): Promise<number> {
+  async #read(args: readonly string[], streams: Streams, ownSeparators: string | undefined): Promise<number> {
     const raw = args[0] === "-r";
     const names = args.slice(raw ? 1 : 0);
     const line = await this.#process.orDeath(streams.stdin.line());
     const text = raw ? (line?.text ?? "") : (line?.text ?? "").replace(/\\(.)/g, "$1");
-    const separators = this.#variables.get("IFS") ?? " \t\n";
-    let rest = separators === "" ? text : trim(text, separators);
+    const separators = ownSeparators ?? this.#variables.get("IFS") ?? " \t\n";
+    const blanks = [...separators].filter((c) => " \t\n".includes(c)).join("");
+    let rest = trim(text, blanks);
     for (const [index, name] of names.entries()) {
-      if (index === names.length - 1 || separators === "") {
-        this.#variables.set(name, rest);
-        rest = "";
-        continue;
-      }
-      const at = [...rest].findIndex((c) => separators.includes(c));
+      const at = index === names.length - 1 ? -1 : [...rest].findIndex((c) => separators.includes(c));
       this.#variables.set(name, at < 0 ? rest : rest.slice(0, at));
-      rest = at < 0 ? "" : trim(rest.slice(at + 1), separators);
+      if (at < 0) rest = "";
+      else {
+        // Blanks around a separator that is none belong to it.
+        const after = trimStart(rest.slice(at), blanks);
+        rest = trimStart(separators.includes(after[0] ?? "") && !blanks.includes(after[0] ?? "") ? after.slice(1) : after, blanks);
+      }
     }
     return line?.ended ? 0 : 1;
   }
@@ -662,10 +663,15 @@ function split(text: string): [string, string | undefined] {
   return at < 0 ? [text, undefined] : [text.slice(0, at), text.slice(at + 1)];
 }
 
-function trim(text: string, separators: string): string {
+function trimStart(text: string, blanks: string): string {
   let start = 0;
-  let end = text.length;
-  while (start < end && separators.includes(text[start] as string)) start += 1;
-  while (end > start && separators.includes(text[end - 1] as string)) end -= 1;
-  return text.slice(start, end);
+  while (start < text.length && blanks.includes(text[start] as string)) start += 1;
+  return text.slice(start);
+}
+
+function trim(text: string, blanks: string): string {
+  const from = trimStart(text, blanks);
+  let end = from.length;
+  while (end > 0 && blanks.includes(from[end - 1] as string)) end -= 1;
+  return from.slice(0, end);
 }

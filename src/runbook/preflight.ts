@@ -117,7 +117,11 @@ export const volumesFound = check<VolumesFound>(
 export const rightsGranted = check("The cloud grants what the run will ask for", async (world) => {
   const { standby } = world.outcomeOf(roles);
   const { volumes } = world.outcomeOf(volumesFound);
-  const missing = await world.cloud.findMissingRights({ instance: world.instanceOf(standby), volumes });
+  const missing = await world.cloud.findMissingRights({
+    instance: world.instanceOf(standby),
+    volumes,
+    tags: sampleTags(world),
+  });
   if (missing.length > 0)
     throw new Failure("denied", `rights are missing: ${missing.join("; ")}`, {
       hint: "grant them to the role that runs this, or tag what the policy expects to be tagged",
@@ -164,3 +168,11 @@ export const roomInStore = check("There is room to keep the journal", async (wor
     );
   return true;
 });
+
+/** Tags as the set will carry them, with a stand-in for the run that is not there yet. */
+function sampleTags(world: World) {
+  return {
+    ...Object.fromEntries(Object.keys(world.tags).map((key) => [key, "dry-run"])),
+    "runbook:cluster": world.clusterName,
+  };
+}

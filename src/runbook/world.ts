@@ -40,7 +40,7 @@ export function makeWorld(args: {
 }): World {
   const { setting, ports, who, unit, stages, outcomes, planning } = args;
   const find: World["findOutcome"] = (step) => {
-    const units = unitsOfStep(stages, step as never);
+    const units = unitsOfStep(stages, step);
     const own = units.find((candidate) => candidate.node === unit.node) ?? units[0];
     return own === undefined ? undefined : (outcomes.get(own.key) as never);
   };

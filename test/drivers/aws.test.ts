@@ -343,7 +343,7 @@ function formOf(params: { readonly [key: string]: Json }): { readonly [key: stri
   const put = (name: string, value: Json): void => {
     if (Array.isArray(value)) value.forEach((item: Json, n) => put(`${name}.${String(n + 1)}`, item));
     else if (typeof value === "object" && value !== null)
-      for (const [key, inner] of Object.entries(value)) put(`${name}.${singular[key] ?? key}`, inner as Json);
+      for (const [key, inner] of Object.entries(value)) put(`${name}.${singular[key] ?? key}`, inner);
     else form[name] = String(value);
   };
   for (const [key, value] of Object.entries(params)) put(singular[key] ?? key, value);

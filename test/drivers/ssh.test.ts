@@ -189,20 +189,17 @@ test("ssh2 is not loaded before the first connection is made", () => {
   const script = `
     import { Module } from "node:module";
     const loaded = () => Object.keys(Module._cache).filter((path) => path.includes("/ssh2/")).length > 0;
-    const { openSsh } = await import("./src/drivers/ssh/driver.ts");
+    const { createJiti } = await import("jiti");
+    const { openSsh } = await createJiti(process.cwd() + "/").import("./src/drivers/ssh/driver.ts");
     const shell = openSsh({ nodes: {}, clock: { now: () => 0, sleep: async () => {} } });
     await shell.run("n1", ["true"], { timeoutMs: 1 }).catch(() => {});
     const before = loaded();
     await import("ssh2");
     console.log(JSON.stringify({ before, after: loaded() }));
   `;
-  const out = execFileSync(
-    process.execPath,
-    ["--import", "jiti/register", "--input-type=module", "-e", script],
-    {
-      cwd: new URL("../..", import.meta.url),
-      encoding: "utf8",
-    },
-  );
+  const out = execFileSync(process.execPath, ["--input-type=module", "-e", script], {
+    cwd: new URL("../..", import.meta.url),
+    encoding: "utf8",
+  });
   expect(JSON.parse(out)).toEqual({ before: false, after: true });
 });

@@ -3,7 +3,8 @@
  * (design 3.5). A repeating timer of the init system runs it every ten seconds; it compares the node's uptime with
  * the file `due`, so that a renewal is one atomic replacement of `due`, without a moment in which no timer is set.
  *
- * Its folder: script, boot, node, peer, group.N, mirror.N, due, and last `run`, without which nothing there counts: a
+ * Its folder: script, boot, node, peer, group.N, mirror.N, wanted (what it was armed with), armed (which arming a loop
+ * belongs to), due, loop (its process, without systemd), and last `run`, without which nothing there counts: a
  * folder that was half made, or half removed, has no `run`. The script adds `peer-red` (the break was proven while the
  * peer could be seen), `fired` (a folder, since mkdir is atomic: it acts once, even if two of it run at the same
  * time), `starting` and `report`.

@@ -47,6 +47,7 @@ export class Connection {
   readonly #transport: Duplex;
   readonly #waiting: (() => void)[] = [];
   #sessions = 0;
+  #forwards = 0;
   #alive = true;
   #retired = false;
   #whyDead: Error | undefined;
@@ -60,6 +61,8 @@ export class Connection {
       this.#whyDead = error;
       this.#alive = false;
       gone();
+      // ssh2 itself may wait for the other side's farewell, and so would the commands that run.
+      transport.destroy();
     });
     client.on("close", () => {
       this.#alive = false;
@@ -79,6 +82,7 @@ export class Connection {
     };
     try {
       if (!this.#alive) throw new NeverSent("lost", "the connection was lost", this.#whyDead);
+      if (this.#retired) throw new NeverSent("full", "the connection was given up");
       if (call.given === "up") throw new NeverSent("lost", "nobody waits for it any longer");
       return await this.#exec(command, stdin, call, leave);
     } finally {
@@ -88,18 +92,28 @@ export class Connection {
 
   /** A TCP connection from the node to somewhere else, for what lies behind a jump host. */
   forward(address: string, port: number): Promise<Duplex> {
-    return new Promise((resolve, reject) => {
+    this.#forwards++;
+    const end = () => {
+      this.#forwards--;
+      this.#closeIfIdle();
+    };
+    return new Promise<Duplex>((resolve, reject) => {
       this.#client.forwardOut("127.0.0.1", 0, address, port, (error, stream) => {
-        if (error === undefined) resolve(stream);
-        else reject(error);
+        if (error !== undefined) return reject(error);
+        stream.once("close", end);
+        resolve(stream);
       });
+    }).catch((error: unknown) => {
+      end();
+      throw error;
     });
   }
 
   /** Begins no more commands; closes once the running ones ended. */
   retire(): void {
     this.#retired = true;
-    if (this.#sessions === 0) this.#transport.destroy();
+    for (const wake of this.#waiting.splice(0)) wake();
+    this.#closeIfIdle();
   }
 
   /**
@@ -113,7 +127,7 @@ export class Connection {
   }
 
   async #enter(): Promise<void> {
-    while (this.#alive && this.#sessions >= sessionsPerConnection)
+    while (this.#alive && !this.#retired && this.#sessions >= sessionsPerConnection)
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
     this.#sessions++;
   }
@@ -121,7 +135,12 @@ export class Connection {
   #leave(): void {
     this.#sessions--;
     this.#waiting.shift()?.();
-    if (this.#retired && this.#sessions === 0) this.#transport.destroy();
+    this.#closeIfIdle();
+  }
+
+  /** A retired gateway stays as long as somebody is connected through it. */
+  #closeIfIdle(): void {
+    if (this.#retired && this.#sessions === 0 && this.#forwards === 0) this.#transport.destroy();
   }
 
   #exec(
@@ -282,7 +301,7 @@ export function openClient(ssh2: Ssh2, options: OpenOptions): Promise<OpenedClie
     client.on("error", onError);
     client.once("close", onClose);
     client.once("ready", () => {
-      client.removeListener("error", onError);
+      // `onError` stays: an error that comes before the Connection listens must not end the process.
       client.removeListener("close", onClose);
       options.signal.removeEventListener("abort", onAbort);
       resolve({ client, transport });

@@ -98,7 +98,7 @@ export function openFleet(options: SshOptions): Fleet {
     }
     const policy = await hostKeyPolicy(target);
     const sock = target.jump === undefined ? undefined : await hop(target, target.jump);
-    closing.signal.throwIfAborted();
+    if (closing.signal.aborted) throw new Failure("unavailable", `${name}: the shell was closed meanwhile`);
     return openClient(ssh2, {
       address: target.address,
       port: target.port,
@@ -127,9 +127,15 @@ export function openFleet(options: SshOptions): Fleet {
     const late = options.clock.sleep(connectTimeoutMs, ended.signal).then(() => {
       throw new Error(`no answer within ${connectTimeoutMs / 1000} s`);
     });
+    const way = gateway.forward(target.address, target.port);
     try {
-      return await Promise.race([gateway.forward(target.address, target.port), late]);
+      return await Promise.race([way, late]);
     } catch (error) {
+      // A way that opens after all has nobody left to use it; why it failed is told below.
+      way.then(
+        (stream) => stream.destroy(),
+        () => {},
+      );
       const why = messageOf(error);
       throw new Failure("unavailable", `${where(target)} cannot be reached through ${jump}: ${why}`, {
         cause: error,

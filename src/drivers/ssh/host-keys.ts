@@ -1,6 +1,7 @@
 /** What a node must prove before anything is said to it: reads the known_hosts files, and words the refusals. */
 import { readFile } from "node:fs/promises";
 import { Failure } from "../../errors.ts";
+import { quote } from "./quote.ts";
 import type { Target } from "./target.ts";
 import {
   algorithmsFor,
@@ -58,7 +59,7 @@ function refuse(
         {
           hint:
             `somebody may be in between; only if the node was reinstalled, take the old key away with ` +
-            `\`ssh-keygen -R '${name}' -f ${verdict.line.path}\` and add the new one`,
+            `\`ssh-keygen -R ${paste(name)} -f ${paste(verdict.line.path)}\` and add the new one`,
         },
       );
     case "revoked":
@@ -81,12 +82,18 @@ function refuse(
           `${target.knownHosts.join(" or ") || "any known_hosts file"}${certificates}`,
         {
           hint:
-            `add it by \`ssh-keyscan -p ${target.port} ${target.address} >> ${target.knownHosts[0] ?? "~/.ssh/known_hosts"}\`, ` +
+            `add it by \`ssh-keyscan -p ${target.port} ${paste(target.address)} >> ${paste(target.knownHosts[0] ?? "known_hosts")}\`` +
+            `${target.jump === undefined ? "" : ` (the scan has to run on ${target.jump}, the way to ${node})`}, ` +
             `after comparing the fingerprint ${fingerprint(key)} with the one on the node's own console`,
         },
       );
     }
   }
+}
+
+/** A word of a command that works when pasted, whatever the inventory says. */
+function paste(word: string): string {
+  return /^[\w.:/@%+-]+$/.test(word) ? word : quote([word]);
 }
 
 function place({ path, line }: HostKeyLine): string {

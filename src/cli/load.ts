@@ -1,0 +1,95 @@
+/**
+ * Finding and loading runbooks. TypeScript loads as it is; a runbook may import only `runbook`, so its text alone is
+ * enough to run it again, also years later from a journal.
+ */
+import { createHash } from "node:crypto";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { basename, join } from "node:path";
+import vm from "node:vm";
+
+import { asFailure, Failure } from "../errors.ts";
+import type { Runbook } from "../runbook/step.ts";
+import { productFolder } from "./product.ts";
+
+export interface Source {
+  readonly file: string;
+  readonly sha256: string;
+  readonly text: string;
+}
+
+/** Where runbooks are looked for: the user's own first, then the product's. */
+export function runbookFolders(cwd: string): readonly string[] {
+  const folders = [join(cwd, "runbooks"), join(productFolder, "runbooks")];
+  return folders.filter((folder, i) => folders.indexOf(folder) === i && existsSync(folder));
+}
+
+/** Names with their files; a name found twice is the user's. */
+export function listRunbooks(cwd: string): ReadonlyMap<string, string> {
+  const found = new Map<string, string>();
+  for (const folder of runbookFolders(cwd)) {
+    for (const file of readdirSync(folder).sort()) {
+      const name = /^([a-z0-9][a-z0-9-]*)\.(ts|js|mjs)$/.exec(file)?.[1];
+      if (name !== undefined && !found.has(name)) found.set(name, join(folder, file));
+    }
+  }
+  return found;
+}
+
+export function findRunbook(name: string, cwd: string): Source {
+  const runbooks = listRunbooks(cwd);
+  const file = runbooks.get(name);
+  if (file === undefined)
+    throw new Failure("invalid", `there is no runbook "${name}"`, {
+      hint: `known are ${[...runbooks.keys()].join(", ")}; your own belong into ./runbooks/NAME.ts`,
+    });
+  return readSource(file);
+}
+
+export function readSource(file: string): Source {
+  const text = readFileSync(file, "utf8");
+  return { file: basename(file), sha256: sha256(text), text };
+}
+
+export function sha256(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
+}
+
+/** The runbook in a text. A file that cannot be read as one is refused with what is wrong in it. */
+export async function loadRunbook(source: Source): Promise<Runbook> {
+  const words = await import("../runbook/words.ts");
+  const { createJiti } = await import("jiti");
+  const jiti = createJiti(import.meta.url, { fsCache: true });
+  let exported: unknown;
+  try {
+    const code = jiti.transform({ source: source.text, filename: source.file, ts: true, async: false });
+    const run = vm.compileFunction(
+      code,
+      ["exports", "require", "module", "__filename", "__dirname", "jitiImport", "jitiESMResolve"],
+      {
+        filename: source.file,
+      },
+    );
+    const module = { exports: {} as Record<string, unknown> };
+    const only = (name: string): unknown => {
+      if (name === "runbook") return words;
+      throw new Failure("invalid", `${source.file} imports "${name}"; a runbook imports only "runbook"`, {
+        hint: "what it needs of the outside world it asks of the ports that each step is given",
+      });
+    };
+    run(module.exports, only, module, source.file, "", only, undefined);
+    exported = module.exports["default"];
+  } catch (thrown) {
+    const failure = asFailure(thrown);
+    if (failure.kind === "invalid") throw failure;
+    const first = failure.message.split("\n")[0] ?? "";
+    throw new Failure("invalid", `${source.file} cannot be loaded: ${first}`, {
+      cause: thrown,
+      hint: "mend the file",
+    });
+  }
+  if (exported === null || typeof exported !== "object" || (exported as Runbook).kind !== "runbook")
+    throw new Failure("invalid", `${source.file} does not export a runbook as its default`, {
+      hint: 'end it with `export default runbook({ title: "…", steps: () => ({ … }) })`',
+    });
+  return exported as Runbook;
+}

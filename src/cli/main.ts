@@ -1,0 +1,159 @@
+/** The command line. Only commander and chalk are loaded here; every command loads what it needs when it is called. */
+import { Command, CommanderError, Option } from "commander";
+
+import { complain, exitCodes, exitHelp } from "./exit.ts";
+import { productVersion } from "./product.ts";
+
+const inLab = () =>
+  new Option("--lab", "use the lab: an emulated cluster and cloud; it is started if none is up");
+const pace = () =>
+  new Option(
+    "--pace <n>",
+    "with --lab: how fast a lab that is started here turns (60: a minute is a second)",
+  );
+const inventory = () =>
+  new Option(
+    "--inventory <file>",
+    "the inventory (else $RUNBOOK_INVENTORY, else runbook.yaml here or above)",
+  );
+const json = () => new Option("--json", "machine-readable output");
+const params = () =>
+  new Option("--param <name=value>", "a parameter of the runbook; may be given again").argParser(
+    (value: string, before: string[] | undefined) => [...(before ?? []), value],
+  );
+const onFailure = () =>
+  new Option("--on-failure <policy>", "what to do when nobody can be asked")
+    .choices(["give-back", "hold"])
+    .default("give-back");
+const yes = () => new Option("--yes", 'answer "go on?" with yes; no check is ever skipped');
+
+type Action = (...args: never[]) => Promise<number>;
+
+/** The exit code is the command's answer; whatever it throws becomes one clear message. */
+function act(load: () => Promise<Action>): (...args: unknown[]) => Promise<void> {
+  return async (...args) => {
+    try {
+      const action = await load();
+      process.exitCode = await action(...(args as never[]));
+    } catch (thrown) {
+      process.exitCode = complain(thrown, (text) => process.stderr.write(text));
+    }
+  };
+}
+
+async function build(argv: readonly string[]): Promise<Command> {
+  const program = new Command("runbook")
+    .description(
+      "HA cluster snapshot backup, restore and drill, as runbooks that can be reviewed, interrupted and trusted",
+    )
+    .version(productVersion(), "-V, --version")
+    .addHelpText("after", `\n${exitHelp}`)
+    .showHelpAfterError("(see `runbook --help`)")
+    .exitOverride();
+
+  program
+    .command("list")
+    .description("the runbooks that can be run from here")
+    .addOption(json())
+    .action(act(async () => (await import("./list.ts")).list));
+  program
+    .command("doctor [cluster]")
+    .description("check, without changing anything, whether a runbook could run now")
+    .addOption(
+      new Option("--runbook <name>", "the runbook whose checks are played").default("backup-standby"),
+    )
+    .addOption(params())
+    .addOption(inLab())
+    .addOption(pace())
+    .addOption(inventory())
+    .addOption(json())
+    .action(act(async () => (await import("./doctor.ts")).doctor));
+  program
+    .command("plan <runbook> [cluster]")
+    .description("show what a run would do, step by step, without changing anything")
+    .addOption(params())
+    .addOption(new Option("--out <file>", "write the plan to a file, for review and for `runbook run FILE`"))
+    .addOption(new Option("--full", "show long scripts in full"))
+    .addOption(inLab())
+    .addOption(pace())
+    .addOption(inventory())
+    .addOption(json())
+    .action(act(async () => (await import("./plan.ts")).plan));
+  program
+    .command("run <runbook-or-plan> [cluster]")
+    .description("run a runbook, or a plan that was written with --out")
+    .addOption(params())
+    .addOption(onFailure())
+    .addOption(yes())
+    .addOption(inLab())
+    .addOption(pace())
+    .addOption(inventory())
+    .addOption(json())
+    .action(act(async () => (await import("./run.ts")).run));
+  program
+    .command("status [run]")
+    .description("what is running or interrupted, with its open exposures and since when")
+    .addOption(inLab())
+    .addOption(json())
+    .action(act(async () => (await import("./status.ts")).status));
+  program
+    .command("resume <run>")
+    .description("go on with an interrupted run, after looking at what holds now")
+    .addOption(onFailure())
+    .addOption(yes())
+    .addOption(inLab())
+    .addOption(inventory())
+    .addOption(json())
+    .action(act(async () => (await import("./resume.ts")).resume));
+  program
+    .command("undo <run>")
+    .description("give back what an interrupted, held or stuck run took")
+    .addOption(new Option("--why <text>", "the reason; it is kept"))
+    .addOption(yes())
+    .addOption(inLab())
+    .addOption(inventory())
+    .addOption(json())
+    .action(act(async () => (await import("./resume.ts")).undo));
+  program
+    .command("runs")
+    .description("all runs, newest first")
+    .addOption(inLab())
+    .addOption(json())
+    .action(act(async () => (await import("./status.ts")).runs));
+  program
+    .command("show <run>")
+    .description("everything that a run printed, again from its journal")
+    .addOption(inLab())
+    .addOption(json())
+    .action(act(async () => (await import("./show.ts")).show));
+  program
+    .command("points [cluster]")
+    .description("recovery points, with how consistent they are and why")
+    .addOption(inLab())
+    .addOption(inventory())
+    .addOption(json())
+    .action(act(async () => (await import("./points.ts")).points));
+  program
+    .command("graph <runbook>")
+    .description("the state machine of a runbook, as Mermaid")
+    .addOption(params())
+    .action(act(async () => (await import("./graph.ts")).graph));
+  // The lab's own commands bring more imports than --help should pay for.
+  if (argv[2] === "lab") {
+    const { registerLab } = await import("./lab.ts");
+    const { runbookHome } = await import("./home.ts");
+    registerLab(program, runbookHome);
+  } else {
+    program.command("lab").description("the lab: up, down, status, log, fault, … (see `runbook lab --help`)");
+  }
+  return program;
+}
+
+try {
+  const program = await build(process.argv);
+  await program.parseAsync(process.argv);
+} catch (thrown) {
+  if (thrown instanceof CommanderError)
+    process.exitCode = thrown.exitCode === 0 ? exitCodes.done : exitCodes.usage;
+  else process.exitCode = complain(thrown, (text) => process.stderr.write(text));
+}

@@ -1,0 +1,87 @@
+/** From a runbook's name, or a plan's file, to a plan that can be shown or run. */
+import { readFileSync } from "node:fs";
+
+import { Failure } from "../errors.ts";
+import { readParams } from "../runbook/list.ts";
+import { hashOf, makePlan, planFormat, type Plan } from "../runbook/plan.ts";
+import type { Params, Runbook } from "../runbook/step.ts";
+import type { Context } from "./context.ts";
+import { findRunbook, loadRunbook, sha256 } from "./load.ts";
+import { productVersion } from "./product.ts";
+
+export function givenParams(given: readonly string[] | undefined): Params {
+  return Object.fromEntries(
+    (given ?? []).map((text) => {
+      const at = text.indexOf("=");
+      if (at < 1)
+        throw new Failure("invalid", `--param is "${text}"; wanted NAME=VALUE`, {
+          hint: "for example --param service=late",
+        });
+      return [text.slice(0, at), text.slice(at + 1)];
+    }),
+  );
+}
+
+export async function planFor(
+  context: Context,
+  name: string,
+  given: Params,
+): Promise<{ plan: Plan; runbook: Runbook }> {
+  const source = findRunbook(name, process.cwd());
+  const runbook = await loadRunbook(source);
+  const setting = context.setting(readParams(runbook, given));
+  const plan = await makePlan({
+    runbook,
+    name,
+    source,
+    tool: productVersion(),
+    connect: context.connect,
+    setting,
+  });
+  return { plan, runbook };
+}
+
+/** A plan file as it was written with --out: whole, of this format, and unchanged. */
+export function readPlanFile(file: string): Plan {
+  let text: string;
+  try {
+    text = readFileSync(file, "utf8");
+  } catch (thrown) {
+    throw new Failure(
+      "invalid",
+      `the plan ${file} cannot be read: ${(thrown as NodeJS.ErrnoException).code ?? "error"}`,
+      { cause: thrown, hint: "write one with `runbook plan NAME --out FILE`" },
+    );
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (thrown) {
+    throw new Failure(
+      "invalid",
+      `${file} is no plan: it is not JSON (${(thrown as Error).message.split("\n")[0] ?? ""})`,
+      { hint: "write one with `runbook plan NAME --out FILE`" },
+    );
+  }
+  const plan = value as Plan;
+  if (
+    value === null ||
+    typeof value !== "object" ||
+    !Array.isArray(plan.units) ||
+    typeof plan.source?.text !== "string"
+  )
+    throw new Failure("invalid", `${file} is no plan: it lacks what every plan has (units, source)`, {
+      hint: "write one with `runbook plan NAME --out FILE`",
+    });
+  if (plan.format !== planFormat)
+    throw new Failure(
+      "invalid",
+      `${file} has plan format ${String(plan.format)}; this version reads ${planFormat}`,
+      { hint: "make the plan again with this version" },
+    );
+  if (hashOf(plan) !== plan.hash || sha256(plan.source.text) !== plan.source.sha256)
+    throw new Failure("invalid", `${file} was changed after it was made: its hash does not fit`, {
+      hint: "make the plan again, and have it reviewed",
+    });
+  return plan;
+}

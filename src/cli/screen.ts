@@ -1,0 +1,83 @@
+/** Where a run is shown: a live list on a terminal, plain lines elsewhere, or the journal's events as JSON. */
+import { createInterface } from "node:readline/promises";
+
+import type { Line, Logbook } from "../engine/logbook.ts";
+import type { Question, Reply } from "../engine/walk.ts";
+import type { Plan } from "../runbook/plan.ts";
+import type { Context } from "./context.ts";
+import { harmless } from "./exit.ts";
+import { openLive } from "./live.ts";
+import { plainLine } from "./plain.ts";
+import { emptyView, seeLine, type View } from "./view.ts";
+
+export interface Screen {
+  /** A person can be asked here. */
+  readonly interactive: boolean;
+  begin(run: string, logbook: Logbook): void;
+  line(line: Line): void;
+  say(text: string): void;
+  ask(question: Question): Promise<Reply>;
+  confirm(text: string): Promise<boolean>;
+  close(): void;
+}
+
+export async function openScreen(args: {
+  readonly context: Context;
+  readonly plan: Plan;
+  readonly json: boolean;
+}): Promise<Screen> {
+  const { context, plan, json } = args;
+  const out = process.stdout;
+  const interactive = !json && out.isTTY === true && process.stdin.isTTY === true;
+  let view: View = emptyView(plan, "");
+  const live = interactive ? openLive(out, () => view, context.clock) : undefined;
+  const say = (text: string) => {
+    if (live) live.above(harmless(text));
+    else (json ? process.stderr : out).write(`${harmless(text)}\n`);
+  };
+  return {
+    interactive,
+    say,
+    begin: (run, logbook) => {
+      view = emptyView(plan, run);
+      for (const line of logbook.lines) view = seeLine(view, line);
+      if (!live && !json) say(`run ${run}: ${plan.title} on ${plan.cluster} (${context.endpoint})`);
+      live?.start();
+    },
+    line: (line) => {
+      view = seeLine(view, line);
+      if (json) out.write(`${JSON.stringify(line)}\n`);
+      else if (live) live.update();
+      else {
+        const text = plainLine(line, view);
+        if (text !== undefined) out.write(`${text}\n`);
+      }
+    },
+    ask: async (question) => {
+      const by = context.owner;
+      for (;;) {
+        const answer = await askLine(
+          live,
+          `${question.units.map((unit) => `${unit.title}: ${unit.why}`).join("\n")}\n(r)etry${question.maySkip ? ", (s)kip" : ""}, (g)ive back, (x) stop here? `,
+        );
+        const verb = (
+          { r: "retry", g: "give-back", x: "stop", ...(question.maySkip && { s: "skip" }) } as const
+        )[answer.trim().toLowerCase().slice(0, 1)];
+        if (verb !== undefined) return { verb, by, why: "answered at the terminal" };
+      }
+    },
+    confirm: async (text) => /^y(es)?$/i.test((await askLine(live, `${text} [y/N] `)).trim()),
+    close: () => live?.close(),
+  };
+}
+
+async function askLine(live: { pause(): void; start(): void } | undefined, prompt: string): Promise<string> {
+  live?.pause();
+  const lines = createInterface({ input: process.stdin, output: process.stdout });
+  try {
+    return await lines.question(harmless(prompt).replaceAll("\\x0a", "\n"));
+  } finally {
+    lines.close();
+    live?.start();
+  }
+}

@@ -1,0 +1,93 @@
+import { compile } from "../engine/machine.ts";
+import { fold, openExposures, startOf } from "../engine/fold.ts";
+import { layOut } from "../runbook/list.ts";
+import { openPlace, type WorldOptions } from "./context.ts";
+import { harmless } from "./exit.ts";
+import { loadRunbook } from "./load.ts";
+import { seeRun, seeRuns, type RunSeen } from "./runs-seen.ts";
+
+interface StatusOptions extends WorldOptions {
+  readonly json?: boolean;
+}
+
+/** What is running or waits, with open exposures; or one run, whatever its state. */
+export async function status(run: string | undefined, options: StatusOptions): Promise<number> {
+  const { store, clock } = await openPlace(options);
+  const all = run === undefined ? await seeRuns(store) : [await seeRun(store, run)];
+  const shown =
+    run === undefined
+      ? all.filter(({ state }) => !["succeeded", "given back", "refused"].includes(state))
+      : all;
+  const told = await Promise.all(
+    shown.map(async (seen) => ({ ...brief(seen), ...(await whereItStands(seen)) })),
+  );
+  if (options.json === true) {
+    process.stdout.write(`${JSON.stringify(told, null, 2)}\n`);
+    return 0;
+  }
+  if (told.length === 0) process.stdout.write("nothing is running or waiting\n");
+  for (const seen of told) {
+    process.stdout.write(
+      `${seen.run}  ${seen.runbook} on ${seen.cluster}: ${seen.state}${seen.holder === undefined ? "" : ` (${seen.holder})`}\n`,
+    );
+    if (seen.at !== undefined) process.stdout.write(`  at: ${harmless(seen.at)}\n`);
+    for (const exposure of seen.exposures) {
+      const minutes = ((clock.now() - exposure.since) / 60_000).toFixed(1);
+      process.stdout.write(
+        `  exposed: ${exposure.what}, since ${new Date(exposure.since).toISOString()} (${minutes} min): ${exposure.step}\n`,
+      );
+    }
+    if (seen.trouble !== undefined) process.stdout.write(`  journal: ${harmless(seen.trouble)}\n`);
+    if (seen.state === "interrupted" || seen.state === "held")
+      process.stdout.write(
+        `  go on with \`runbook resume ${seen.run}\`, or give back with \`runbook undo ${seen.run}\`\n`,
+      );
+    if (seen.state === "stuck")
+      process.stdout.write(
+        `  what is left: \`runbook show ${seen.run}\`; when it is mended: \`runbook undo ${seen.run}\`\n`,
+      );
+  }
+  return 0;
+}
+
+export async function runs(options: StatusOptions): Promise<number> {
+  const { store } = await openPlace(options);
+  const all = (await seeRuns(store)).map(brief);
+  if (options.json === true) process.stdout.write(`${JSON.stringify(all, null, 2)}\n`);
+  else if (all.length === 0) process.stdout.write("there are no runs yet\n");
+  else
+    for (const seen of all)
+      process.stdout.write(
+        `${seen.run}  ${new Date(seen.startedAt).toISOString()}  ${seen.state.padEnd(11)}  ${seen.runbook} on ${seen.cluster}\n`,
+      );
+  return 0;
+}
+
+function brief(seen: RunSeen) {
+  return {
+    run: seen.run,
+    runbook: seen.start?.plan.runbook ?? "(unreadable)",
+    cluster: seen.start?.plan.cluster ?? "?",
+    state: seen.state,
+    startedAt: seen.startedAt,
+    endedAt: seen.endedAt,
+    holder: seen.held?.owner,
+    trouble: seen.trouble,
+  };
+}
+
+async function whereItStands(seen: RunSeen) {
+  if (!seen.start) return { at: undefined, exposures: [] };
+  const start = startOf(seen.rows);
+  const stages = layOut(await loadRunbook(start.plan.source), start.plan.params, start.members);
+  const machine = compile(stages);
+  const told = fold(machine, seen.rows);
+  const exposures = openExposures(stages, machine.contextOf(told.position), told).map(
+    ({ unit, what, since }) => ({
+      what,
+      since,
+      step: unit.step.title,
+    }),
+  );
+  return { at: machine.placesOf(told.position).join(", "), exposures };
+}

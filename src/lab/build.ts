@@ -1,0 +1,278 @@
+/**
+ * A whole lab: a production and a staging cluster of two nodes each, in two zones of one cloud, as a newcomer would
+ * find them: groups online on the first node, mirrors GREEN, nothing suspended.
+ */
+import type { Clock } from "../ports/clock.ts";
+import { Cloud, type CloudOptions } from "./cloud.ts";
+import { renderConf } from "./clp-conf.ts";
+import { newControl } from "./clp-mirror.ts";
+import { clusterCommands } from "./clp-setup.ts";
+import { confFile, defaultClusterSettings, defaultClusterTimes, LabCluster, type ClusterSettings, type ClusterTimes } from "./cluster.ts";
+import { fileCommands } from "./commands-files.ts";
+import { systemCommands } from "./commands-system.ts";
+import { textCommands } from "./commands-text.ts";
+import { LabNode, type NodeTimes } from "./node.ts";
+import { LabShell } from "./shell.ts";
+import { Heart } from "./world.ts";
+
+export interface LabOptions {
+  readonly clock: Clock;
+  readonly seed?: number;
+  readonly cloud?: CloudOptions;
+  /** Mirrored disks of each cluster; 1 if not said. */
+  readonly mirrors?: 1 | 2 | 3;
+  readonly nvme?: boolean;
+  readonly sizeGiB?: number;
+  /** How clp.conf names partitions: by their UUID, or bare kernel names as they are at the first boot. */
+  readonly devices?: "partuuid" | "bare";
+  /** How long a copy of a mirror takes; by size if not said. */
+  readonly copySeconds?: number;
+  /** Files of clients on each mirror at the beginning. */
+  readonly files?: { readonly [path: string]: string };
+  /** `fullcopy` in clp.conf; absent (which means on) if not said. */
+  readonly fullCopy?: boolean;
+  readonly startsByItself?: boolean;
+  readonly failsOver?: boolean;
+  readonly onGuestShutdown?: "stop" | "terminate";
+  readonly capacityReserved?: boolean;
+  readonly times?: Partial<ClusterTimes>;
+  readonly nodeTimes?: Partial<NodeTimes>;
+  readonly settings?: Partial<ClusterSettings>;
+}
+
+const defaultNodeTimes: NodeTimes = { boot: [45_000, 60_000], shutdown: [7_000, 17_000], latencyMs: 20, keepaliveMs: 15_000 };
+
+/** "本番" and "検証" in EUC-JP: the comment of a cluster is not ASCII in the field. */
+const plans = [
+  { name: "prod", nodes: ["server1", "server2"], network: "10.0.1", comment: "\xcb\xdc\xc8\xd6", disk: "6d697201" },
+  { name: "staging", nodes: ["stage1", "stage2"], network: "10.0.2", comment: "\xb8\xa1\xbe\xda", disk: "6d697202" },
+] as const;
+
+export class Lab {
+  readonly heart: Heart;
+  readonly cloud: Cloud;
+  readonly clusters: ReadonlyMap<string, LabCluster>;
+  readonly nodes: ReadonlyMap<string, LabNode>;
+  readonly shell: LabShell;
+
+  constructor(heart: Heart, cloud: Cloud, clusters: readonly LabCluster[]) {
+    this.heart = heart;
+    this.cloud = cloud;
+    this.clusters = new Map(clusters.map((cluster) => [cluster.name, cluster]));
+    this.nodes = new Map(clusters.flatMap(({ members }) => members.map(({ node }) => [node.name, node])));
+    this.shell = new LabShell(this.nodes);
+  }
+
+  node(name: string): LabNode {
+    const found = this.nodes.get(name);
+    if (!found) throw new Error(`the lab has no node ${name}`);
+    return found;
+  }
+
+  cluster(name = "prod"): LabCluster {
+    const found = this.clusters.get(name);
+    if (!found) throw new Error(`the lab has no cluster ${name}`);
+    return found;
+  }
+
+  clusterOf(node: string): LabCluster {
+    const found = [...this.clusters.values()].find(({ names }) => names.includes(node));
+    if (!found) throw new Error(`the lab has no node ${node}`);
+    return found;
+  }
+
+  /** Ends everything that would still happen. */
+  close(): void {
+    for (const cluster of this.clusters.values()) cluster.close();
+    for (const node of this.nodes.values()) node.close();
+  }
+
+  // The hands of a tester or of another operator.
+
+  /** The cluster moves a group by itself, as after a monitor's error. */
+  async failover(group = "failover1", cluster = "prod"): Promise<void> {
+    const found = this.cluster(cluster);
+    const from = found.nodeOf(group);
+    if (from !== undefined) await found.moveGroup(group, found.peerOf(from).node.name);
+  }
+
+  /** Another operator moves a group. */
+  async moveGroup(group: string, to: string): Promise<void> {
+    await this.clusterOf(to).moveGroup(group, to);
+  }
+
+  rebootUnasked(node: string): void {
+    this.node(node).shutDown("reboot");
+  }
+
+  /** Like a reset button: no orderly end. */
+  crash(node: string): void {
+    this.node(node).crash();
+  }
+
+  /** Power is lost and stays lost; the cloud shows the instance stopping, then stopped. */
+  killPower(node: string): void {
+    this.cloud.retire(this.node(node).instance);
+  }
+
+  isolate(node: string): void {
+    this.clusterOf(node).partition(node);
+  }
+
+  rejoin(node: string): void {
+    this.clusterOf(node).rejoin();
+  }
+
+  cutOperator(node: string): void {
+    this.node(node).cutOperator();
+  }
+
+  mendOperator(node: string): void {
+    this.node(node).operatorCut = false;
+  }
+
+  /** The next stops of a group on this node fail, and the cluster takes the node down. */
+  failStops(node: string, times = 1): void {
+    this.clusterOf(node).member(node).failingStops = times;
+  }
+
+  /** A process holds the mount point of a mirror. */
+  holdMount(node: string, mountPoint: string, command: string): void {
+    const holder = { mountPoint, command, pid: 4000 + this.node(node).holders.length };
+    this.node(node).holders.push(holder);
+    this.node(node).files.plant(`/proc/${holder.pid}/comm`, `${command}\n`);
+  }
+
+  writeFile(cluster: string, mirror: string, path: string, text: string): void {
+    this.cluster(cluster).writeFile(mirror, path, text);
+  }
+
+  deleteFile(cluster: string, mirror: string, path: string): void {
+    this.cluster(cluster).writeFile(mirror, path, undefined);
+  }
+
+  /** The files of a volume's data partition, without the clients' counter unless asked. */
+  readFiles(volume: string, withCounter = false): { readonly [path: string]: string } {
+    return withoutCounter(this.cloud.content(volume).data, withCounter);
+  }
+
+  /** The volume that a node's mirror lies on, by clp.conf; undefined if the devices do not lead to one. */
+  volumeOf(node: string, mirror: string): string | undefined {
+    const cluster = this.clusterOf(node);
+    return cluster.mirrors.find(({ name }) => name === mirror)?.locate(cluster.member(node))?.volume;
+  }
+}
+
+export function withoutCounter(data: { readonly [path: string]: string }, keep = false): { readonly [path: string]: string } {
+  return Object.fromEntries(Object.entries(data).filter(([path]) => keep || path !== "clients/counter"));
+}
+
+export function buildLab(options: LabOptions): Lab {
+  const heart = new Heart(options.clock, options.seed);
+  const cloud = new Cloud(heart, options.cloud);
+  const clusters = plans.map((plan) => buildCluster(heart, cloud, plan, options));
+  const lab = new Lab(heart, cloud, clusters);
+
+  const byInstance = new Map([...lab.nodes.values()].map((node) => [node.instance, node]));
+  cloud.listen({
+    poweredOn: (instance) => byInstance.get(instance)?.powerOn(),
+    shutdownAsked: (instance) => byInstance.get(instance)?.shutDown("off"),
+    powerLost: (instance) => byInstance.get(instance)?.losePower(),
+  });
+  cloud.describeCut((volume) => {
+    const { kind, control, dirty } = cloud.content(volume);
+    const holder = cloud.getVolume(volume).attachment.now?.instance;
+    const powerOff = holder === undefined || !cloud.hasPower(holder);
+    return { powerOff, isolated: kind === "mirror" && control["colour"] === "RED", clean: kind === "root" ? powerOff : !dirty };
+  });
+  // What the building did is no history of the world.
+  heart.effects.length = 0;
+  heart.received.length = 0;
+  return lab;
+}
+
+function buildCluster(heart: Heart, cloud: Cloud, plan: (typeof plans)[number], options: LabOptions): LabCluster {
+  const { mirrors: count = 1, nvme = true, sizeGiB = 100, devices = "partuuid" } = options;
+  const numbers = Array.from({ length: count }, (_, index) => index + 1);
+  const diskOf = (number: number) => `${plan.disk}${number}`.slice(-8);
+  const nodes = plan.nodes.map((name, index) => {
+    const zone = cloud.settings.zones[index] ?? cloud.settings.zones[0] ?? "";
+    const instance = cloud.addInstance({
+      name,
+      zone,
+      type: nvme ? "m5.large" : "t2.large",
+      nvme,
+      onGuestShutdown: options.onGuestShutdown ?? "stop",
+      capacityReserved: options.capacityReserved ?? true,
+      tags: { cluster: plan.name },
+      state: "running",
+    });
+    const root = cloud.addVolume({ sizeGiB: 30, type: "gp3", zone, content: { kind: "root", data: {}, control: { disk: `0000000${index}` }, dirty: false }, tags: { Name: `${name} root` } });
+    cloud.attach(instance, root, "/dev/xvda");
+    for (const number of numbers) {
+      const volume = cloud.addVolume({
+        sizeGiB,
+        type: "gp3",
+        iops: 3000,
+        throughputMiBps: 125,
+        zone,
+        tags: { Name: `${name} md${number}` },
+        content: { kind: "mirror", data: { "app/version": "1", ...options.files }, control: newControl(`md${number}`, diskOf(number)), dirty: false },
+      });
+      cloud.attach(instance, volume, `/dev/sd${"fgh"[number - 1] ?? "z"}`);
+    }
+    const node = new LabNode({ name, instance, heart, hardware: cloud, times: { ...defaultNodeTimes, ...options.nodeTimes } });
+    node.startUp();
+    return node;
+  });
+  const [first, second] = nodes;
+  if (!first || !second) throw new Error("a cluster of the lab has two nodes");
+
+  const groupName = "failover1";
+  const bare = (node: LabNode, number: number) => {
+    const disk = node.disks.list().find(({ content }) => content.control["mirror"] === `md${number}`);
+    return { cluster: disk?.partitions[0]?.path ?? "", data: disk?.partitions[1]?.path ?? "" };
+  };
+  const conf = renderConf({
+    cluster: plan.name,
+    uuid: `00000000-0000-4000-8000-0000${plan.disk}`,
+    comment: plan.comment,
+    nodes: plan.nodes.map((name, index) => ({ name, address: `${plan.network}.${index + 11}` })),
+    groups: [
+      {
+        name: groupName,
+        resources: ["fip@fip1", ...numbers.map((number) => `md@md${number}`), "exec@exec1"],
+        startsByItself: options.startsByItself ?? true,
+        failsOver: options.failsOver ?? true,
+      },
+    ],
+    mirrors: numbers.map((number) => ({
+      name: `md${number}`,
+      number,
+      mountPoint: `/mnt/md${number}`,
+      dataPartition: devices === "bare" ? bare(first, number).data : `/dev/disk/by-partuuid/${diskOf(number)}-02`,
+      clusterPartition: devices === "bare" ? bare(first, number).cluster : `/dev/disk/by-partuuid/${diskOf(number)}-01`,
+      own: devices === "bare" ? { [second.name]: bare(second, number) } : {},
+      fullCopy: options.fullCopy,
+    })),
+    fip: { fip1: `${plan.network}.200` },
+  });
+  for (const node of nodes) node.files.plant(confFile, conf, 0o600);
+
+  const cluster = new LabCluster({
+    name: plan.name,
+    nodes: [first, second],
+    groups: [groupName],
+    mirrors: numbers.map((number) => `md${number}`),
+    times: { ...defaultClusterTimes, ...options.times },
+    settings: { ...defaultClusterSettings, ...options.settings },
+    copySeconds: options.copySeconds,
+  });
+  for (const member of cluster.members) {
+    const all = { ...textCommands, ...fileCommands, ...systemCommands, ...clusterCommands(cluster, member) };
+    for (const [name, command] of Object.entries(all)) member.node.commands.set(name, command);
+  }
+  cluster.begin();
+  return cluster;
+}
+

@@ -1,0 +1,87 @@
+/**
+ * The whole world as one value, for tests that ask "is it as it was found?". Left out: what changes by itself (boot
+ * ids, uptimes, the mirrors' times, the clients' counter), what is only added to (logs), and snapshots, which a
+ * backup is meant to leave behind.
+ */
+import type { Json } from "../ports/driver.ts";
+import { withoutCounter, type Lab } from "./build.ts";
+import { confFile, type LabCluster, type Member } from "./cluster.ts";
+
+type JsonObject = { readonly [key: string]: Json };
+
+export function describeWorld(lab: Lab): JsonObject {
+  return {
+    clusters: Object.fromEntries([...lab.clusters.values()].map((cluster) => [cluster.name, describeCluster(cluster)])),
+    instances: Object.fromEntries(
+      lab.cloud.listInstances().map((instance) => [
+        instance.name,
+        {
+          state: instance.state.now.state,
+          power: instance.power,
+          onGuestShutdown: instance.onGuestShutdown,
+          tags: { ...instance.tags },
+          attachments: Object.fromEntries(lab.cloud.attached(instance.id).map(({ device, volume }) => [device, volume])),
+        },
+      ]),
+    ),
+    volumes: Object.fromEntries(
+      lab.cloud.listVolumes().map((volume) => [
+        volume.id,
+        {
+          state: volume.state,
+          tags: { ...volume.tags },
+          content: { kind: volume.content.kind, dirty: volume.content.dirty, data: { ...withoutCounter(volume.content.data) } },
+          control: Object.fromEntries(Object.entries(volume.content.control).filter(([key]) => key !== "lastUpdate" && key !== "breakTime")),
+        },
+      ]),
+    ),
+  };
+}
+
+function describeCluster(cluster: LabCluster): JsonObject {
+  return {
+    suspended: cluster.suspended,
+    partitioned: cluster.partitioned,
+    groups: Object.fromEntries(cluster.groups.map((group) => [group.name, Object.fromEntries(group.places)])),
+    mirrors: Object.fromEntries(
+      cluster.mirrors.map((mirror) => [
+        mirror.name,
+        {
+          colours: Object.fromEntries(cluster.names.map((node) => [node, mirror.colour(node, node)])),
+          recovering: mirror.recovery !== undefined,
+          volumes: Object.fromEntries(mirror.loaded),
+        },
+      ]),
+    ),
+    nodes: Object.fromEntries(cluster.members.map((member) => [member.node.name, describeMember(member)])),
+  };
+}
+
+function describeMember(member: Member): JsonObject {
+  const { node } = member;
+  return {
+    state: node.state,
+    core: member.core,
+    agent: member.agent,
+    suspendedMonitors: [...member.suspended].sort(),
+    units: Object.fromEntries([...node.systemd.units].map(([name, { enabled, active }]) => [name, `${enabled ? "enabled" : "disabled"}, ${active ? "active" : "inactive"}`])),
+    timers: [...node.systemd.timers.keys()].sort(),
+    services: [...node.systemd.services.keys()].sort(),
+    processes: [...node.processes.values()].map(({ name }) => name).sort(),
+    configuration: node.files.find(confFile) ? node.files.read(confFile) : "",
+    runbook: { ...node.files.tree("/var/lib/runbook") },
+    mounts: node.files.mounts.map(({ point }) => point),
+  };
+}
+
+/** One line for each difference: "path: before → after". */
+export function differences(before: Json, after: Json, path = ""): readonly string[] {
+  if (isObject(before) && isObject(after))
+    return [...new Set([...Object.keys(before), ...Object.keys(after)])]
+      .sort()
+      .flatMap((key) => differences(before[key] ?? null, after[key] ?? null, path === "" ? key : `${path}.${key}`));
+  const [left, right] = [JSON.stringify(before), JSON.stringify(after)];
+  return left === right ? [] : [`${path}: ${left} → ${right}`];
+}
+
+const isObject = (value: Json): value is JsonObject => typeof value === "object" && value !== null && !Array.isArray(value);
