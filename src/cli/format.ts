@@ -6,7 +6,7 @@ import { requestLine } from "../runbook/plan.ts";
 
 /** Text from journals, nodes and clouds as it may be printed: whatever would steer a terminal is shown, not obeyed. */
 export function harmless(text: string): string {
-  return text.toWellFormed().replace(steering, (sign) => {
+  return text.replace(/\p{Surrogate}/gu, "\ufffd").replace(steering, (sign) => {
     const code = sign.codePointAt(0) ?? 0;
     // Unicode has a picture for each of the old control characters; the others are written as their number.
     if (code < 0x20) return String.fromCodePoint(0x2400 + code);
@@ -20,7 +20,7 @@ export function oneLine(text: string): string {
 }
 
 // Controls of both sets, line and paragraph separators, and marks that turn the direction of writing or are not seen.
- 
+
 const steering =
   /[\u0000-\u001f\u007f-\u009f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g;
 

@@ -168,7 +168,7 @@ function clamp(n: number, most: number): number {
 const openWords = {
   service: "service out for",
   redundancy: "no redundancy for",
-  cost: "costs run since",
+  cost: "costs running for",
 } as const;
 const closedWords = {
   service: "service was out for",
@@ -179,11 +179,7 @@ const closedWords = {
 /** What is taken away now, loudly, and what was, in passing. */
 function meterLines(view: View, width: number, now: number, paint: ChalkInstance): string[] {
   return (["service", "redundancy", "cost"] as const).flatMap((what) => {
-    const exposed = exposedFor(
-      view.exposures,
-      what,
-      view.end && view.end.end !== "held" && view.end.end !== "stuck" ? view.end.at : now,
-    );
+    const exposed = exposedFor(view.exposures, what, now);
     if (!exposed) return [];
     const forecast = view.forecast[what];
     const expected = forecast === undefined ? "no history" : `forecast ${ticking(forecast)}`;

@@ -11,11 +11,15 @@ import type { Logbook } from "./logbook.ts";
 const keepText = 64 * 1024;
 const keepAnswer = 16 * 1024;
 
+const moving = new Set(["percent", "progressPercent", "uptimeSeconds", "secondsLeft", "dueUptimeSeconds"]);
+
 export interface Guarding {
   readonly plan: Plan;
   readonly journal: JournalWriter;
   readonly logbook: Logbook;
   readonly clock: Clock;
+  /** The last answer of each read, with how often it came. */
+  readonly seen: Map<string, { readonly steady: string; text: string; times: number }>;
   /** When the lease on the cluster runs out, if it is not renewed before. */
   readonly leaseUntil: () => number;
   readonly fence: () => string | undefined;
@@ -31,17 +35,30 @@ export function hooksFor(
 ): CallHooks {
   const { plan, journal, logbook, clock, mask } = guarding;
   const allowed = allowedFor(plan, unit, direction);
+  const { seen } = guarding;
   return {
     fence: guarding.fence,
     ...(signal && { signal }),
     onRead: async (key, answer) => {
       const text = mask(JSON.stringify(answer ?? null));
-      if (logbook.told.reads.get(key) === text) return;
-      if (text.length > keepAnswer) {
-        logbook.told.reads.set(key, text);
-        logbook.write("read", { key, unit, answer: `${text.slice(0, 200)}… (${text.length} characters)` });
-        logbook.told.reads.set(key, text);
-      } else logbook.write("read", { key, unit, answer: JSON.parse(text) as unknown });
+      // What moves by itself (percent, uptime, seconds left) is progress: shown, not journaled.
+      const steady = JSON.stringify(JSON.parse(text), (name, value: unknown) =>
+        moving.has(name) ? undefined : value,
+      );
+      const shown =
+        text.length > keepAnswer
+          ? `${text.slice(0, 200)}… (${text.length} characters)`
+          : (JSON.parse(text) as unknown);
+      const last = seen.get(key);
+      if (last?.steady === steady) {
+        last.times += 1;
+        if (last.text !== text) logbook.tell("read", { key, unit, answer: shown });
+        last.text = text;
+        return;
+      }
+      // How often the answer before was the same: the count of looks that this row ends.
+      logbook.write("read", { key, unit, answer: shown, ...(last && { before: last.times }) });
+      seen.set(key, { steady, text, times: 1 });
     },
     beforeWrite: async (request, contract) => {
       invariant(contract.kind === "write", `${request.verb} is not a write`);

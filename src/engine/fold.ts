@@ -38,8 +38,6 @@ export interface Told {
   readonly begunAt: Map<string, number>;
   readonly doneAt: Map<string, number>;
   readonly undone: Set<string>;
-  /** Last answer of each read, as text. */
-  readonly reads: Map<string, string>;
   end: string | undefined;
 }
 
@@ -51,7 +49,6 @@ export function begin(machine: Machine): Told {
     begunAt: new Map(),
     doneAt: new Map(),
     undone: new Set(),
-    reads: new Map(),
     end: undefined,
   };
 }
@@ -94,8 +91,6 @@ export function take(
     const { sent, state, text } = body as unknown as { sent: number; state: CallSeen["state"]; text: string };
     const call = told.calls.find((candidate) => candidate.n === sent);
     if (call) call.seen = { ...call.seen, state, text };
-  } else if (kind === "read") {
-    told.reads.set(String(body["key"]), JSON.stringify(body["answer"]));
   } else if (kind === "end") {
     told.end = String(body["end"]);
   }

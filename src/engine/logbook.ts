@@ -24,6 +24,8 @@ export interface Logbook {
   note(event: RunEvent): void;
   /** Journals a row that does not move the machine. */
   write(kind: string, body: { readonly [key: string]: unknown }): void;
+  /** Tells whoever shows the run, and journals nothing: progress. */
+  tell(kind: string, body: { readonly [key: string]: unknown }): void;
   /** Resolves when everything written so far is on disk; rejects once it cannot be. */
   synced(): Promise<void>;
   /** Set once a row could not be written: from then on rows go to `lost` instead. */
@@ -61,12 +63,13 @@ export function openLogbook(machine: Machine, journal: JournalWriter, clock: Clo
     tasks: () => told.position.tasks,
     note: ({ type, ...body }) => logbook.write(type, body),
     write: (kind, body) => {
-      const line = { at: clock.now(), kind, body };
+      const line = { at: Math.round(clock.now()), kind, body };
       put(line);
       take(told, machine, kind, JSON.parse(JSON.stringify(body)) as typeof body, line.at);
       logbook.lines.push(line);
       logbook.onChange(line);
     },
+    tell: (kind, body) => logbook.onChange({ at: Math.round(clock.now()), kind, body }),
     synced: async () => {
       if (broken) throw broken;
       await last;

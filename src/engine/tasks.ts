@@ -31,10 +31,15 @@ export interface Tools {
   readonly fresh: Set<string>;
 }
 
-/** The one polling rule: first look at once, then 1 s, × 1.5, at most 15 s. */
+/**
+ * The one polling rule: first look at once, then 1 s, × 1.5, at most 15 s. A wait of hours is looked at ever more rarely, so
+ * that what is noticed late is never more than a sixtieth of what was waited for.
+ */
 async function* looks(clock: Clock, signal: AbortSignal | undefined): AsyncGenerator<void> {
-  for (let pause = 1_000; ; pause = Math.min(pause * 1.5, 15_000)) {
+  const since = clock.now();
+  for (let pause = 1_000; ; pause *= 1.5) {
     yield;
+    pause = Math.min(pause, Math.max(15_000, (clock.now() - since) / 60));
     await clock.sleep(pause, signal);
   }
 }

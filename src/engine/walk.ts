@@ -101,7 +101,16 @@ export function openWalk(args: WalkArgs): Walk {
     const begun = logbook.told.begunAt.has("holdNodes") && !logbook.told.undone.has("holdNodes");
     return begun ? `${journal.run}.${journal.fence}` : undefined;
   };
-  const guarding = { plan, journal, logbook, clock, leaseUntil: () => leaseUntil, fence, mask: args.mask };
+  const guarding = {
+    plan,
+    journal,
+    logbook,
+    clock,
+    leaseUntil: () => leaseUntil,
+    fence,
+    mask: args.mask,
+    seen: new Map(),
+  };
   const tools: Tools = {
     logbook,
     clock,

@@ -7,7 +7,14 @@ import { Cloud, type CloudOptions } from "./cloud.ts";
 import { renderConf } from "./clp-conf.ts";
 import { newControl } from "./clp-mirror.ts";
 import { clusterCommands } from "./clp-setup.ts";
-import { confFile, defaultClusterSettings, defaultClusterTimes, LabCluster, type ClusterSettings, type ClusterTimes } from "./cluster.ts";
+import {
+  confFile,
+  defaultClusterSettings,
+  defaultClusterTimes,
+  LabCluster,
+  type ClusterSettings,
+  type ClusterTimes,
+} from "./cluster.ts";
 import { fileCommands } from "./commands-files.ts";
 import { systemCommands } from "./commands-system.ts";
 import { textCommands } from "./commands-text.ts";
@@ -40,12 +47,29 @@ export interface LabOptions {
   readonly settings?: Partial<ClusterSettings>;
 }
 
-const defaultNodeTimes: NodeTimes = { boot: [45_000, 60_000], shutdown: [7_000, 17_000], latencyMs: 20, keepaliveMs: 15_000 };
+const defaultNodeTimes: NodeTimes = {
+  boot: [45_000, 60_000],
+  shutdown: [7_000, 17_000],
+  latencyMs: 20,
+  keepaliveMs: 15_000,
+};
 
 /** "本番" and "検証" in EUC-JP: the comment of a cluster is not ASCII in the field. */
 const plans = [
-  { name: "prod", nodes: ["server1", "server2"], network: "10.0.1", comment: "\xcb\xdc\xc8\xd6", disk: "6d697201" },
-  { name: "staging", nodes: ["stage1", "stage2"], network: "10.0.2", comment: "\xb8\xa1\xbe\xda", disk: "6d697202" },
+  {
+    name: "prod",
+    nodes: ["server1", "server2"],
+    network: "10.0.1",
+    comment: "\xcb\xdc\xc8\xd6",
+    disk: "6d697201",
+  },
+  {
+    name: "staging",
+    nodes: ["stage1", "stage2"],
+    network: "10.0.2",
+    comment: "\xb8\xa1\xbe\xda",
+    disk: "6d697202",
+  },
 ] as const;
 
 export class Lab {
@@ -163,7 +187,10 @@ export class Lab {
   }
 }
 
-export function withoutCounter(data: { readonly [path: string]: string }, keep = false): { readonly [path: string]: string } {
+export function withoutCounter(
+  data: { readonly [path: string]: string },
+  keep = false,
+): { readonly [path: string]: string } {
   return Object.fromEntries(Object.entries(data).filter(([path]) => keep || path !== "clients/counter"));
 }
 
@@ -183,7 +210,11 @@ export function buildLab(options: LabOptions): Lab {
     const { kind, control, dirty } = cloud.content(volume);
     const holder = cloud.getVolume(volume).attachment.now?.instance;
     const powerOff = holder === undefined || !cloud.hasPower(holder);
-    return { powerOff, isolated: kind === "mirror" && control["colour"] === "RED", clean: kind === "root" ? powerOff : !dirty };
+    return {
+      powerOff,
+      isolated: kind === "mirror" && control["colour"] === "RED",
+      clean: kind === "root" ? powerOff : !dirty,
+    };
   });
   // What the building did is no history of the world.
   heart.effects.length = 0;
@@ -191,7 +222,12 @@ export function buildLab(options: LabOptions): Lab {
   return lab;
 }
 
-function buildCluster(heart: Heart, cloud: Cloud, plan: (typeof plans)[number], options: LabOptions): LabCluster {
+function buildCluster(
+  heart: Heart,
+  cloud: Cloud,
+  plan: (typeof plans)[number],
+  options: LabOptions,
+): LabCluster {
   const { mirrors: count = 1, nvme = true, sizeGiB = 100, devices = "partuuid" } = options;
   const numbers = Array.from({ length: count }, (_, index) => index + 1);
   const diskOf = (number: number) => `${plan.disk}${number}`.slice(-8);
@@ -207,7 +243,13 @@ function buildCluster(heart: Heart, cloud: Cloud, plan: (typeof plans)[number], 
       tags: { cluster: plan.name },
       state: "running",
     });
-    const root = cloud.addVolume({ sizeGiB: 30, type: "gp3", zone, content: { kind: "root", data: {}, control: { disk: `0000000${index}` }, dirty: false }, tags: { Name: `${name} root` } });
+    const root = cloud.addVolume({
+      sizeGiB: 30,
+      type: "gp3",
+      zone,
+      content: { kind: "root", data: {}, control: { disk: `0000000${index}` }, dirty: false },
+      tags: { Name: `${name} root` },
+    });
     cloud.attach(instance, root, "/dev/xvda");
     for (const number of numbers) {
       const volume = cloud.addVolume({
@@ -217,11 +259,22 @@ function buildCluster(heart: Heart, cloud: Cloud, plan: (typeof plans)[number], 
         throughputMiBps: 125,
         zone,
         tags: { Name: `${name} md${number}` },
-        content: { kind: "mirror", data: { "app/version": "1", ...options.files }, control: newControl(`md${number}`, diskOf(number)), dirty: false },
+        content: {
+          kind: "mirror",
+          data: { "app/version": "1", ...options.files },
+          control: newControl(`md${number}`, diskOf(number)),
+          dirty: false,
+        },
       });
       cloud.attach(instance, volume, `/dev/sd${"fgh"[number - 1] ?? "z"}`);
     }
-    const node = new LabNode({ name, instance, heart, hardware: cloud, times: { ...defaultNodeTimes, ...options.nodeTimes } });
+    const node = new LabNode({
+      name,
+      instance,
+      heart,
+      hardware: cloud,
+      times: { ...defaultNodeTimes, ...options.nodeTimes },
+    });
     node.startUp();
     return node;
   });
@@ -250,8 +303,10 @@ function buildCluster(heart: Heart, cloud: Cloud, plan: (typeof plans)[number], 
       name: `md${number}`,
       number,
       mountPoint: `/mnt/md${number}`,
-      dataPartition: devices === "bare" ? bare(first, number).data : `/dev/disk/by-partuuid/${diskOf(number)}-02`,
-      clusterPartition: devices === "bare" ? bare(first, number).cluster : `/dev/disk/by-partuuid/${diskOf(number)}-01`,
+      dataPartition:
+        devices === "bare" ? bare(first, number).data : `/dev/disk/by-partuuid/${diskOf(number)}-02`,
+      clusterPartition:
+        devices === "bare" ? bare(first, number).cluster : `/dev/disk/by-partuuid/${diskOf(number)}-01`,
       own: devices === "bare" ? { [second.name]: bare(second, number) } : {},
       fullCopy: options.fullCopy,
     })),
@@ -275,4 +330,3 @@ function buildCluster(heart: Heart, cloud: Cloud, plan: (typeof plans)[number], 
   cluster.begin();
   return cluster;
 }
-

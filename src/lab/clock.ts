@@ -187,7 +187,9 @@ export class VirtualClock implements Clock {
       this.#watching = false;
       if (this.#holds.size === 0 || this.#sleepers.length === 0) return;
       const why = [...this.#holds.values()].join(", ");
-      process.stderr.write(`the virtual clock is still held by ${why}; ${this.#sleepers.length} sleepers wait\n`);
+      process.stderr.write(
+        `the virtual clock is still held by ${why}; ${this.#sleepers.length} sleepers wait\n`,
+      );
     });
   }
 }

@@ -17,7 +17,13 @@ interface Script {
 }
 
 /** `lines`: how many it will print in all, so that luck can choose where they end. */
-function script(cluster: LabCluster, member: Member, context: Context, lines: number, goesDown: boolean): Script {
+function script(
+  cluster: LabCluster,
+  member: Member,
+  context: Context,
+  lines: number,
+  goesDown: boolean,
+): Script {
   const random = () => member.node.heart.random();
   const cut = goesDown && cluster.settings.cutsOutput && random() < 0.5;
   const lastLine = cut && random() < 0.5 ? Math.floor(random() * lines) : Infinity;
@@ -46,7 +52,14 @@ interface Options {
 
 function read(context: Context, restore: boolean): Options | string | undefined {
   const args = context.argv.slice(1);
-  const known = ["--pre", "--post", "--no-shutdown", "--no-reboot", "--help", ...(restore ? ["--skip-copy"] : [])];
+  const known = [
+    "--pre",
+    "--post",
+    "--no-shutdown",
+    "--no-reboot",
+    "--help",
+    ...(restore ? ["--skip-copy"] : []),
+  ];
   if (args.includes("--help"))
     return `Usage: ${context.argv[0]} --pre [--no-shutdown]\n       ${context.argv[0]} --post [--no-reboot]${restore ? " [--skip-copy]" : ""}`;
   const phases = args.filter((arg) => arg === "--pre" || arg === "--post");
@@ -58,7 +71,10 @@ function read(context: Context, restore: boolean): Options | string | undefined 
   return { phase, goesDown: !args.includes("--no-shutdown") && !args.includes("--no-reboot"), skipCopy };
 }
 
-export function backupCommands(cluster: LabCluster, member: Member): { readonly [name: string]: CommandFunction } {
+export function backupCommands(
+  cluster: LabCluster,
+  member: Member,
+): { readonly [name: string]: CommandFunction } {
   const { node } = member;
   const { name } = node;
 
@@ -79,7 +95,10 @@ export function backupCommands(cluster: LabCluster, member: Member): { readonly 
 
   const setUnits = (context: Context, enabled: boolean) =>
     context.change(() => {
-      const units = enabled || cluster.settings.preDisables === "all" ? clusterUnits : (["clusterpro", "clusterpro_md"] as const);
+      const units =
+        enabled || cluster.settings.preDisables === "all"
+          ? clusterUnits
+          : (["clusterpro", "clusterpro_md"] as const);
       for (const unit of units) node.systemd.setEnabled(unit, enabled, context.process.cause);
     });
 
@@ -98,13 +117,24 @@ export function backupCommands(cluster: LabCluster, member: Member): { readonly 
       }
       if (options === undefined) return fail("Invalid option.");
       return exclusively(member, context, () =>
-        restore ? (options.phase === "pre" ? restorePre(context, options) : restorePost(context, options, fail)) : options.phase === "pre" ? backupPre(context, options, fail) : backupPost(context, options, fail),
+        restore
+          ? options.phase === "pre"
+            ? restorePre(context, options)
+            : restorePost(context, options, fail)
+          : options.phase === "pre"
+            ? backupPre(context, options, fail)
+            : backupPost(context, options, fail),
       );
     };
 
-  async function backupPre(context: Context, options: Options, fail: (text: string) => number): Promise<number> {
+  async function backupPre(
+    context: Context,
+    options: Options,
+    fail: (text: string) => number,
+  ): Promise<number> {
     if (!member.agent) return fail("Mirror agent is not running.");
-    if (cluster.mirrors.some((mirror) => !mirror.loaded.has(name))) return fail("Failed to set the backup flags.");
+    if (cluster.mirrors.some((mirror) => !mirror.loaded.has(name)))
+      return fail("Failed to set the backup flags.");
     const out = script(cluster, member, context, 6, options.goesDown);
     out.say("clpbackup.sh : Beginning backup-mode.");
     await context.sleep(1000);
@@ -122,7 +152,11 @@ export function backupCommands(cluster: LabCluster, member: Member): { readonly 
     return out.takeDown("off", "Command succeeded.", "clpbackup.sh : Command succeeded.");
   }
 
-  async function backupPost(context: Context, options: Options, fail: (text: string) => number): Promise<number> {
+  async function backupPost(
+    context: Context,
+    options: Options,
+    fail: (text: string) => number,
+  ): Promise<number> {
     const out = script(cluster, member, context, 8, options.goesDown);
     out.say("clpbackup.sh : Starting Mirror Agent.");
     await context.sleep(cluster.times.startAgentMs);
@@ -161,7 +195,11 @@ export function backupCommands(cluster: LabCluster, member: Member): { readonly 
     return out.takeDown("off", "Command succeeded.", "clprestore.sh : Command succeeded.");
   }
 
-  async function restorePost(context: Context, options: Options, fail: (text: string) => number): Promise<number> {
+  async function restorePost(
+    context: Context,
+    options: Options,
+    fail: (text: string) => number,
+  ): Promise<number> {
     if (member.agent || member.core !== "stopped") return fail("The cluster service is active.");
     // The guard (rule 7): nothing is changed when it refuses.
     const guarded = options.skipCopy || cluster.settings.guardsPlainPost;
@@ -174,7 +212,8 @@ export function backupCommands(cluster: LabCluster, member: Member): { readonly 
     out.say("Mirror info will be set as default.");
     await context.sleep(2000);
     for (const { mirror, found } of places) {
-      if (found) context.change(() => initialise(mirror.name, found, mirror.settings(member).mkfs, options.skipCopy));
+      if (found)
+        context.change(() => initialise(mirror.name, found, mirror.settings(member).mkfs, options.skipCopy));
       out.say(`The main handle on initializing mirror disk <${mirror.name}> success.`);
     }
     out.say("Initializing mirror disk complete.");
@@ -186,7 +225,12 @@ export function backupCommands(cluster: LabCluster, member: Member): { readonly 
   }
 
   /** Rewrites the cluster partition that the configured path leads to, whatever lies there (rule 8). */
-  function initialise(mirror: string, found: NonNullable<ReturnType<LabCluster["mirrors"][number]["locate"]>>, mkfs: boolean, skipCopy: boolean): void {
+  function initialise(
+    mirror: string,
+    found: NonNullable<ReturnType<LabCluster["mirrors"][number]["locate"]>>,
+    mkfs: boolean,
+    skipCopy: boolean,
+  ): void {
     const { volume, content, ours } = found;
     const more: Partial<SideControl> = { fresh: true, wantsCopy: !skipCopy, destroyed: !ours };
     cluster.hardware.write(volume, {
@@ -195,7 +239,13 @@ export function backupCommands(cluster: LabCluster, member: Member): { readonly 
       ...(mkfs && { data: {}, dirty: false }),
       control: newControl(mirror, String(content.control["disk"] ?? "00000000"), more),
     });
-    cluster.heart.effect(`mirror ${mirror} initialised on ${volume}`, { kind: ours ? "mirror-initialised" : "partition-destroyed", mirror, node: name, volume, formatted: mkfs });
+    cluster.heart.effect(`mirror ${mirror} initialised on ${volume}`, {
+      kind: ours ? "mirror-initialised" : "partition-destroyed",
+      mirror,
+      node: name,
+      volume,
+      formatted: mkfs,
+    });
   }
 
   return { "clpbackup.sh": run(false), "clprestore.sh": run(true) };

@@ -16,7 +16,12 @@ export interface ConfSpec {
   /** A comment as bytes in EUC-JP. */
   readonly comment: string;
   readonly nodes: readonly { readonly name: string; readonly address: string }[];
-  readonly groups: readonly { readonly name: string; readonly resources: readonly string[]; readonly startsByItself: boolean; readonly failsOver: boolean }[];
+  readonly groups: readonly {
+    readonly name: string;
+    readonly resources: readonly string[];
+    readonly startsByItself: boolean;
+    readonly failsOver: boolean;
+  }[];
   readonly mirrors: readonly {
     readonly name: string;
     readonly number: number;
@@ -30,32 +35,67 @@ export interface ConfSpec {
   readonly fip: { readonly [name: string]: string };
 }
 
-const element = (name: string, attributes: XmlElement["attributes"], ...children: (XmlElement | undefined)[]): XmlElement => ({
+const element = (
+  name: string,
+  attributes: XmlElement["attributes"],
+  ...children: (XmlElement | undefined)[]
+): XmlElement => ({
   name,
   attributes,
   children: children.filter((child) => child !== undefined),
   text: "",
 });
-const leaf = (name: string, text: string | number): XmlElement => ({ name, attributes: {}, children: [], text: String(text) });
+const leaf = (name: string, text: string | number): XmlElement => ({
+  name,
+  attributes: {},
+  children: [],
+  text: String(text),
+});
 
 export function renderConf(spec: ConfSpec): string {
-  const device = (id: number, type: string, info: string) => element("device", { id: String(id) }, leaf("type", type), leaf("info", info));
+  const device = (id: number, type: string, info: string) =>
+    element("device", { id: String(id) }, leaf("type", type), leaf("info", info));
   const parameters = (...children: (XmlElement | undefined)[]) => element("parameters", {}, ...children);
-  const partitions = (data: string, cluster: string) => element("diskdev", {}, leaf("dppath", data), leaf("cppath", cluster));
-  const exec = (name: string) => element("exec", { name }, parameters(element("act", {}, leaf("path", "start.sh")), element("deact", {}, leaf("path", "stop.sh"))));
-  const monitor = (type: string, name: string, object?: string) => element(type, { name }, object === undefined ? undefined : parameters(leaf("object", object)));
+  const partitions = (data: string, cluster: string) =>
+    element("diskdev", {}, leaf("dppath", data), leaf("cppath", cluster));
+  const exec = (name: string) =>
+    element(
+      "exec",
+      { name },
+      parameters(element("act", {}, leaf("path", "start.sh")), element("deact", {}, leaf("path", "stop.sh"))),
+    );
+  const monitor = (type: string, name: string, object?: string) =>
+    element(type, { name }, object === undefined ? undefined : parameters(leaf("object", object)));
   const all = spec.groups.flatMap(({ resources }) => resources);
-  const named = (type: string) => all.filter((each) => each.startsWith(`${type}@`)).map((each) => each.slice(type.length + 1));
+  const named = (type: string) =>
+    all.filter((each) => each.startsWith(`${type}@`)).map((each) => each.slice(type.length + 1));
   const types = (names: readonly string[]) => names.map((name) => element("types", { name }));
   return writeXml(
     element(
       "root",
       {},
       element("all", {}, leaf("charset", "EUC-JP"), leaf("serveros", "linux"), leaf("encode", "EUC-JP")),
-      element("cluster", {}, leaf("name", spec.cluster), leaf("comment", spec.comment), leaf("uuid", spec.uuid)),
-      element("heartbeat", {}, ...types(["lankhb"]), element("lankhb", { name: "lankhb1" }, leaf("priority", 0), leaf("device", 0))),
+      element(
+        "cluster",
+        {},
+        leaf("name", spec.cluster),
+        leaf("comment", spec.comment),
+        leaf("uuid", spec.uuid),
+      ),
+      element(
+        "heartbeat",
+        {},
+        ...types(["lankhb"]),
+        element("lankhb", { name: "lankhb1" }, leaf("priority", 0), leaf("device", 0)),
+      ),
       ...spec.nodes.map(({ name, address }, index) =>
-        element("server", { name }, leaf("priority", index), device(0, "lan", address), device(400, "mdc", address)),
+        element(
+          "server",
+          { name },
+          leaf("priority", index),
+          device(0, "lan", address),
+          device(400, "mdc", address),
+        ),
       ),
       ...spec.groups.map(({ name, resources, startsByItself, failsOver }) =>
         // Defaults are not stored (reference clusterpro 1.5).
@@ -71,7 +111,9 @@ export function renderConf(spec: ConfSpec): string {
         "resource",
         {},
         ...types(["fip", "md", "exec"]),
-        ...named("fip").map((name) => element("fip", { name }, parameters(leaf("ip", spec.fip[name] ?? "10.0.0.200")))),
+        ...named("fip").map((name) =>
+          element("fip", { name }, parameters(leaf("ip", spec.fip[name] ?? "10.0.0.200"))),
+        ),
         ...spec.mirrors.map((mirror) =>
           element(
             "md",
@@ -84,7 +126,9 @@ export function renderConf(spec: ConfSpec): string {
               partitions(mirror.dataPartition, mirror.clusterPartition),
               mirror.fullCopy === undefined ? undefined : leaf("fullcopy", mirror.fullCopy ? 1 : 0),
             ),
-            ...Object.entries(mirror.own).map(([node, own]) => element("server", { name: node }, parameters(partitions(own.data, own.cluster)))),
+            ...Object.entries(mirror.own).map(([node, own]) =>
+              element("server", { name: node }, parameters(partitions(own.data, own.cluster))),
+            ),
           ),
         ),
         ...named("exec").map(exec),
@@ -98,7 +142,13 @@ export function renderConf(spec: ConfSpec): string {
         ...spec.mirrors.map(({ name, number }) => monitor("mdw", `mdw${number}`, name)),
         monitor("userw", "userw"),
       ),
-      element("trekking", {}, leaf("configid", "1.000000"), leaf("savedversion", "4.3.0-1"), leaf("savedinnerversion", "430000")),
+      element(
+        "trekking",
+        {},
+        leaf("configid", "1.000000"),
+        leaf("savedversion", "4.3.0-1"),
+        leaf("savedinnerversion", "430000"),
+      ),
     ),
   );
 }
@@ -111,7 +161,11 @@ export function writeXml(root: XmlElement): string {
       .map(([name, value]) => ` ${name}="${escapeXml(value)}"`)
       .join("");
     if (each.children.length === 0) {
-      lines.push(each.text === "" ? `${indent}<${each.name}${attributes}/>` : `${indent}<${each.name}${attributes}>${escapeXml(each.text)}</${each.name}>`);
+      lines.push(
+        each.text === ""
+          ? `${indent}<${each.name}${attributes}/>`
+          : `${indent}<${each.name}${attributes}>${escapeXml(each.text)}</${each.name}>`,
+      );
       return;
     }
     lines.push(`${indent}<${each.name}${attributes}>`);
@@ -122,15 +176,20 @@ export function writeXml(root: XmlElement): string {
   return lines.map((line) => `${line}\r\n`).join("");
 }
 
-const escapeXml = (text: string): string => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").replace(/"/g, "&quot;");
+const escapeXml = (text: string): string =>
+  text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").replace(/"/g, "&quot;");
 const unescapeXml = (text: string): string =>
-  text.replace(/&(amp|lt|gt|quot|apos);/g, (_, name: string) => ({ amp: "&", lt: "<", gt: ">", quot: '"', apos: "'" })[name] ?? "");
+  text.replace(
+    /&(amp|lt|gt|quot|apos);/g,
+    (_, name: string) => ({ amp: "&", lt: "<", gt: ">", quot: '"', apos: "'" })[name] ?? "",
+  );
 
 /** Undefined if it is no well-formed file: the product then says that its configuration is invalid. */
 export function parseXml(source: string): XmlElement | undefined {
   const stack: XmlElement[] = [];
   let root: XmlElement | undefined;
-  const pattern = /<\?[\s\S]*?\?>|<!--[\s\S]*?-->|<(\/?)([A-Za-z_][\w.-]*)((?:\s+[\w.-]+="[^"]*")*)\s*(\/?)>|([^<]+)/gy;
+  const pattern =
+    /<\?[\s\S]*?\?>|<!--[\s\S]*?-->|<(\/?)([A-Za-z_][\w.-]*)((?:\s+[\w.-]+="[^"]*")*)\s*(\/?)>|([^<]+)/gy;
   for (let at = 0; at < source.length; at = pattern.lastIndex) {
     pattern.lastIndex = at;
     const found = pattern.exec(source);
@@ -148,7 +207,12 @@ export function parseXml(source: string): XmlElement | undefined {
     }
     const made: XmlElement = {
       name,
-      attributes: Object.fromEntries([...attributes.matchAll(/([\w.-]+)="([^"]*)"/g)].map(([, key = "", value = ""]) => [key, unescapeXml(value)])),
+      attributes: Object.fromEntries(
+        [...attributes.matchAll(/([\w.-]+)="([^"]*)"/g)].map(([, key = "", value = ""]) => [
+          key,
+          unescapeXml(value),
+        ]),
+      ),
       children: [],
       text: "",
     };
@@ -166,7 +230,11 @@ export function selectXml(root: XmlElement, path: string): readonly XmlElement[]
   let found: readonly XmlElement[] = [root];
   for (const step of path.split("/").filter(Boolean)) {
     const [name, attribute] = step.split("@");
-    found = found.flatMap(({ children }) => children.filter((child) => child.name === name && (attribute === undefined || child.attributes["name"] === attribute)));
+    found = found.flatMap(({ children }) =>
+      children.filter(
+        (child) => child.name === name && (attribute === undefined || child.attributes["name"] === attribute),
+      ),
+    );
   }
   return found;
 }
@@ -175,7 +243,9 @@ export function setXml(root: XmlElement, path: string, text: string): void {
   let here = root;
   for (const step of path.split("/").filter(Boolean)) {
     const [name = "", attribute] = step.split("@");
-    let next = here.children.find((child) => child.name === name && (attribute === undefined || child.attributes["name"] === attribute));
+    let next = here.children.find(
+      (child) => child.name === name && (attribute === undefined || child.attributes["name"] === attribute),
+    );
     if (!next) {
       next = element(name, attribute === undefined ? {} : { name: attribute });
       here.children.push(next);
@@ -190,8 +260,17 @@ export interface LabConf {
   readonly root: XmlElement;
   readonly cluster: string;
   readonly nodes: readonly string[];
-  readonly groups: readonly { readonly name: string; readonly resources: readonly { readonly type: string; readonly name: string }[]; readonly startsByItself: boolean; readonly failsOver: boolean }[];
-  readonly monitors: readonly { readonly type: string; readonly name: string; readonly object: string | undefined }[];
+  readonly groups: readonly {
+    readonly name: string;
+    readonly resources: readonly { readonly type: string; readonly name: string }[];
+    readonly startsByItself: boolean;
+    readonly failsOver: boolean;
+  }[];
+  readonly monitors: readonly {
+    readonly type: string;
+    readonly name: string;
+    readonly object: string | undefined;
+  }[];
 }
 
 export function readConf(text: string): LabConf | undefined {
@@ -202,7 +281,10 @@ export function readConf(text: string): LabConf | undefined {
     root,
     cluster: value("cluster/name") ?? "",
     nodes: selectXml(root, "server")
-      .map((each) => ({ name: each.attributes["name"] ?? "", priority: Number(selectXml(each, "priority")[0]?.text ?? 99) }))
+      .map((each) => ({
+        name: each.attributes["name"] ?? "",
+        priority: Number(selectXml(each, "priority")[0]?.text ?? 99),
+      }))
       .sort((a, b) => a.priority - b.priority)
       .map(({ name }) => name),
     groups: selectXml(root, "group").map((each) => ({
@@ -216,7 +298,11 @@ export function readConf(text: string): LabConf | undefined {
     })),
     monitors: (selectXml(root, "monitor")[0]?.children ?? [])
       .filter(({ name }) => name !== "types")
-      .map((each) => ({ type: each.name, name: each.attributes["name"] ?? "", object: selectXml(each, "parameters/object")[0]?.text })),
+      .map((each) => ({
+        type: each.name,
+        name: each.attributes["name"] ?? "",
+        object: selectXml(each, "parameters/object")[0]?.text,
+      })),
   };
 }
 

@@ -9,7 +9,11 @@ import type { CommandFunction, Context } from "./process.ts";
 const succeeded = "Command succeeded.\n";
 
 /** One control command a node at a time; a second one is told so (rule 12). */
-export async function exclusively(member: Member, context: Context, act: () => Promise<number>): Promise<number> {
+export async function exclusively(
+  member: Member,
+  context: Context,
+  act: () => Promise<number>,
+): Promise<number> {
   if (member.controlled) {
     context.out("Command is already running. Try again later.\n");
     return 128;
@@ -31,8 +35,16 @@ interface Words {
 }
 
 /** Options of the product: each a word of its own, some with a value that may be left out. */
-function read(args: readonly string[], flags: readonly string[], valued: readonly string[]): Words | undefined {
-  const found: { flags: string[]; values: { [option: string]: string }; rest: string[] } = { flags: [], values: {}, rest: [] };
+function read(
+  args: readonly string[],
+  flags: readonly string[],
+  valued: readonly string[],
+): Words | undefined {
+  const found: { flags: string[]; values: { [option: string]: string }; rest: string[] } = {
+    flags: [],
+    values: {},
+    rest: [],
+  };
   for (let index = 0; index < args.length; index += 1) {
     const arg = args[index] as string;
     if (valued.includes(arg)) {
@@ -60,7 +72,10 @@ function answered(context: Context, answer: GroupAnswer): number {
   return 0;
 }
 
-export function controlCommands(cluster: LabCluster, member: Member): { readonly [name: string]: CommandFunction } {
+export function controlCommands(
+  cluster: LabCluster,
+  member: Member,
+): { readonly [name: string]: CommandFunction } {
   const via = member.node.name;
 
   const clpgrp: CommandFunction = async (context) => {
@@ -70,23 +85,28 @@ export function controlCommands(cluster: LabCluster, member: Member): { readonly
     const [verb] = verbs;
     const [name] = words.rest;
     if (member.core === "stopped") return fail(context, notConnected);
-    if (name !== undefined && !cluster.group(name)) return fail(context, "Invalid group name. Specify a valid group name in the cluster.");
+    if (name !== undefined && !cluster.group(name))
+      return fail(context, "Invalid group name. Specify a valid group name in the cluster.");
     if (verb === "-n") {
       if (name === undefined) return fail(context, "Invalid option.");
-      const node = [...cluster.placesOf(name, via)].find(([, place]) => place === "online" || place === "stopping")?.[0];
+      const node = [...cluster.placesOf(name, via)].find(
+        ([, place]) => place === "online" || place === "stopping",
+      )?.[0];
       if (node !== undefined) context.out(`${node}\n`);
       return 0;
     }
     for (const option of ["-h", "-a"])
       if (words.values[option] !== undefined && !cluster.names.includes(words.values[option]))
         return fail(context, "Invalid server name. Specify a valid server name in the cluster.");
-    if (cluster.suspended) return fail(context, "The cluster is suspended. Resume the cluster and try again.");
+    if (cluster.suspended)
+      return fail(context, "The cluster is suspended. Resume the cluster and try again.");
     const target = words.values["-h"] ?? via;
     return exclusively(member, context, async () => {
       const names = name === undefined ? cluster.groups.map((group) => group.name) : [name];
       let last: GroupAnswer = { ok: true };
       for (const group of names) {
-        if (verb !== "-m" && !cluster.sees(via, target)) return fail(context, "Server is not active. Check if the cluster service is active.");
+        if (verb !== "-m" && !cluster.sees(via, target))
+          return fail(context, "Server is not active. Check if the cluster service is active.");
         if (verb === "-s") {
           const refused = cluster.refusesStart(group, target, via);
           if (refused !== undefined) return fail(context, refused);
@@ -97,7 +117,11 @@ export function controlCommands(cluster: LabCluster, member: Member): { readonly
             ? cluster.startGroup(group, target, cause)
             : verb === "-t"
               ? stop(group, target, words.values["-h"] !== undefined, context)
-              : cluster.moveGroup(group, words.values["-a"] ?? cluster.peerOf(cluster.nodeOf(group) ?? via).node.name, cause);
+              : cluster.moveGroup(
+                  group,
+                  words.values["-a"] ?? cluster.peerOf(cluster.nodeOf(group) ?? via).node.name,
+                  cause,
+                );
         last = await context.process.orDeath(act);
         if (!last.ok) break;
       }
@@ -109,7 +133,12 @@ export function controlCommands(cluster: LabCluster, member: Member): { readonly
   async function stop(group: string, target: string, named: boolean, context: Context): Promise<GroupAnswer> {
     const places = cluster.placesOf(group, via);
     if (!places.has(target) && places.size > 0)
-      return { ok: false, text: named ? "The group has already been stopped." : "The group has already been started on the other server." };
+      return {
+        ok: false,
+        text: named
+          ? "The group has already been stopped."
+          : "The group has already been started on the other server.",
+      };
     return cluster.stopGroup(group, target, context.process.cause);
   }
 
@@ -120,26 +149,40 @@ export function controlCommands(cluster: LabCluster, member: Member): { readonly
     const rest: string[] = [];
     for (let index = 0; index < args.length; index += 1) {
       if (args[index] !== "-m") rest.push(args[index] as string);
-      else while (args[index + 1] !== undefined && !args[index + 1]?.startsWith("-")) monitors.push(args[(index += 1)] as string);
+      else
+        while (args[index + 1] !== undefined && !args[index + 1]?.startsWith("-"))
+          monitors.push(args[(index += 1)] as string);
     }
     const words = read(rest, ["-s", "-r", "-v"], ["-h", "-w"]);
-    if (!words || words.flags.length !== 1 || words.rest.length > 0) return fail(context, "Invalid option.", 2);
+    if (!words || words.flags.length !== 1 || words.rest.length > 0)
+      return fail(context, "Invalid option.", 2);
     if (member.core === "stopped") return fail(context, notConnected, 10);
     if (member.core === "waiting") return fail(context, "The cluster is waiting for synchronization.", 12);
     const all = cluster.confOf(member).monitors.map(({ name }) => name);
-    if (monitors.some((name) => !all.includes(name))) return fail(context, "Invalid monitor resource name. Specify a valid monitor resource name in the cluster.", 6);
+    if (monitors.some((name) => !all.includes(name)))
+      return fail(
+        context,
+        "Invalid monitor resource name. Specify a valid monitor resource name in the cluster.",
+        6,
+      );
     if (words.flags[0] === "-v") {
-      for (const name of monitors.length > 0 ? monitors : all) context.out(`Resource : ${name} Restart 0 Failover 0\n`);
+      for (const name of monitors.length > 0 ? monitors : all)
+        context.out(`Resource : ${name} Restart 0 Failover 0\n`);
       return 0;
     }
     const target = words.values["-h"] ?? via;
-    if (!cluster.names.includes(target)) return fail(context, "Invalid server name. Specify a valid server name in the cluster.", 2);
+    if (!cluster.names.includes(target))
+      return fail(context, "Invalid server name. Specify a valid server name in the cluster.", 2);
     return exclusively(member, context, async () => {
       if (cluster.suspended) return fail(context, "The cluster is suspended.", 11);
-      if (!cluster.sees(via, target)) return fail(context, "Server is not active. Check if the cluster service is active.", 10);
+      if (!cluster.sees(via, target))
+        return fail(context, "Server is not active. Check if the cluster service is active.", 10);
       await context.sleep(cluster.times.suspendMs);
-      if (!cluster.sees(via, target)) return fail(context, "Internal communication timeout has occurred in the cluster server.", 90);
-      context.change(() => cluster.setSuspended(target, monitors.length > 0 ? monitors : all, words.flags[0] === "-s"));
+      if (!cluster.sees(via, target))
+        return fail(context, "Internal communication timeout has occurred in the cluster server.", 90);
+      context.change(() =>
+        cluster.setSuspended(target, monitors.length > 0 ? monitors : all, words.flags[0] === "-s"),
+      );
       context.out(succeeded);
       return 0;
     });
@@ -148,18 +191,29 @@ export function controlCommands(cluster: LabCluster, member: Member): { readonly
   const clpmdctrl: CommandFunction = async (context) => {
     const [, verb = "", ...args] = context.argv;
     const verbs: { readonly [option: string]: "break" | "recovery" | "force" | "cancel" | "wait" } = {
-      "--break": "break", "-b": "break", "--recovery": "recovery", "-r": "recovery", "--force": "force", "-f": "force",
-      "--cancel": "cancel", "-c": "cancel", "--rwait": "wait", "-w": "wait",
+      "--break": "break",
+      "-b": "break",
+      "--recovery": "recovery",
+      "-r": "recovery",
+      "--force": "force",
+      "-f": "force",
+      "--cancel": "cancel",
+      "-c": "cancel",
+      "--rwait": "wait",
+      "-w": "wait",
     };
     const known = verbs[verb];
     const words = read(args, ["-rcancel"], ["-timeout"]);
-    if (!known || !words || words.rest.length < 1 || words.rest.length > (known === "force" ? 2 : 1)) return fail(context, "Invalid option.");
+    if (!known || !words || words.rest.length < 1 || words.rest.length > (known === "force" ? 2 : 1))
+      return fail(context, "Invalid option.");
     const name = words.rest.at(-1) as string;
     const winner = words.rest.length === 2 ? (words.rest[0] as string) : via;
     const mirror = cluster.mirrors.find((each) => each.name === name);
     if (!mirror) return fail(context, "Invalid mirror disk name. Specify a valid mirror disk name.");
-    if (!cluster.names.includes(winner)) return fail(context, "Invalid server name. Specify a valid server name in the cluster.");
-    if (!member.agent) return fail(context, "Mirror agent is not running. Check if the mirror agent is active.");
+    if (!cluster.names.includes(winner))
+      return fail(context, "Invalid server name. Specify a valid server name in the cluster.");
+    if (!member.agent)
+      return fail(context, "Mirror agent is not running. Check if the mirror agent is active.");
     const invalid = () => fail(context, `The status of ${name} is invalid.`);
     if (known === "wait") {
       const limit = Number(words.values["-timeout"] ?? Infinity) * 1000;
@@ -196,12 +250,31 @@ export function controlCommands(cluster: LabCluster, member: Member): { readonly
   }
 
   const clpcl: CommandFunction = async (context) => {
-    const words = read(context.argv.slice(1), ["-s", "-t", "-a", "-r", "--md", "--suspend", "--resume", "--force", "--alert", "--web", "--ib", "--api"], ["-h"]);
-    const verbs = words?.flags.filter((flag) => ["-s", "-t", "-r", "--suspend", "--resume"].includes(flag)) ?? [];
+    const words = read(
+      context.argv.slice(1),
+      [
+        "-s",
+        "-t",
+        "-a",
+        "-r",
+        "--md",
+        "--suspend",
+        "--resume",
+        "--force",
+        "--alert",
+        "--web",
+        "--ib",
+        "--api",
+      ],
+      ["-h"],
+    );
+    const verbs =
+      words?.flags.filter((flag) => ["-s", "-t", "-r", "--suspend", "--resume"].includes(flag)) ?? [];
     if (!words || verbs.length !== 1 || words.rest.length > 0) return fail(context, "Invalid option.");
     const [verb] = verbs;
     const named = words.values["-h"];
-    if (named !== undefined && !cluster.names.includes(named)) return fail(context, "Invalid server name. Specify a valid server name in the cluster.");
+    if (named !== undefined && !cluster.names.includes(named))
+      return fail(context, "Invalid server name. Specify a valid server name in the cluster.");
     const all = words.flags.includes("-a");
     const agentOnly = words.flags.includes("--md");
     const targets = all ? cluster.members : [cluster.member(named ?? via)];
@@ -215,10 +288,15 @@ export function controlCommands(cluster: LabCluster, member: Member): { readonly
         if (member.core !== "online") return fail(context, notConnected);
         await context.sleep(cluster.times.suspendMs);
         const suspend = verb === "--suspend";
-        if (suspend && !words.flags.includes("--force") && cluster.members.some(({ node }) => !cluster.sees(via, node.name)))
+        if (
+          suspend &&
+          !words.flags.includes("--force") &&
+          cluster.members.some(({ node }) => !cluster.sees(via, node.name))
+        )
           return fail(context, "Could not suspend the cluster. A server is not active.");
         context.change(() => cluster.setClusterSuspended(suspend));
-        for (const name of cluster.names) context.out(`${suspend ? "Suspend" : "Resume"} ${name} : ${succeeded}`);
+        for (const name of cluster.names)
+          context.out(`${suspend ? "Suspend" : "Resume"} ${name} : ${succeeded}`);
         return 0;
       }
       let status = 0;
@@ -241,8 +319,15 @@ export function controlCommands(cluster: LabCluster, member: Member): { readonly
   };
 
   /** Starts or stops the service or the agent of one node; answers with the reason if it does not. */
-  async function serve(context: Context, start: boolean, target: Member, agentOnly: boolean, all: boolean): Promise<string | undefined> {
-    if (start && agentOnly) return context.change(() => cluster.startAgent(target)) ? undefined : "Failed to start Mirror Agent.";
+  async function serve(
+    context: Context,
+    start: boolean,
+    target: Member,
+    agentOnly: boolean,
+    all: boolean,
+  ): Promise<string | undefined> {
+    if (start && agentOnly)
+      return context.change(() => cluster.startAgent(target)) ? undefined : "Failed to start Mirror Agent.";
     if (start) {
       if (target.core !== "stopped") return "The cluster service has already been started.";
       context.change(() => cluster.startCore(target));
@@ -268,7 +353,10 @@ export function controlCommands(cluster: LabCluster, member: Member): { readonly
         const reboot = words.flags.includes("-r") ? "reboot" : "off";
         const members = whole ? cluster.members.filter(({ node }) => cluster.sees(via, node.name)) : [member];
         // With the whole cluster going, groups stop and do not move.
-        if (whole) await context.process.orDeath(Promise.all(members.map((each) => context.change(() => cluster.stopCore(each, false)))));
+        if (whole)
+          await context.process.orDeath(
+            Promise.all(members.map((each) => context.change(() => cluster.stopCore(each, false)))),
+          );
         context.out(succeeded);
         context.change(() => {
           for (const each of members) each.node.shutDown(reboot, context.process.cause);

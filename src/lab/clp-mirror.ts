@@ -25,7 +25,11 @@ export interface SideControl {
   readonly breakTime: number;
 }
 
-export const newControl = (mirror: string, disk: string, more: Partial<SideControl> = {}): { readonly [key: string]: string | number | boolean } => ({
+export const newControl = (
+  mirror: string,
+  disk: string,
+  more: Partial<SideControl> = {},
+): { readonly [key: string]: string | number | boolean } => ({
   mirror,
   disk,
   colour: "GREEN",
@@ -65,7 +69,9 @@ export class LabMirror {
   }
 
   /** The volume that the configured partitions of a node lie on, and whether it is this mirror's. */
-  locate(member: Member): { readonly volume: string; readonly ours: boolean; readonly content: Content } | undefined {
+  locate(
+    member: Member,
+  ): { readonly volume: string; readonly ours: boolean; readonly content: Content } | undefined {
     const { dataPartition, clusterPartition } = this.settings(member);
     const data = member.node.disks.find(dataPartition);
     const control = member.node.disks.find(clusterPartition);
@@ -91,7 +97,10 @@ export class LabMirror {
   }
 
   /** Changes a side; the volume's content is replaced, never altered. */
-  put(node: string, change: { control?: Partial<SideControl>; data?: Content["data"]; dirty?: boolean }): void {
+  put(
+    node: string,
+    change: { control?: Partial<SideControl>; data?: Content["data"]; dirty?: boolean },
+  ): void {
     const volume = this.loaded.get(node);
     const old = this.content(node);
     if (volume === undefined || old === undefined) return;
@@ -109,7 +118,9 @@ export class LabMirror {
   load(member: Member): boolean {
     const found = this.locate(member);
     if (!found?.ours) {
-      member.log(`mdagent 5: Failed to load the resource(${this.name}). Check if the Cluster Partition or Data Partition is OK.`);
+      member.log(
+        `mdagent 5: Failed to load the resource(${this.name}). Check if the Cluster Partition or Data Partition is OK.`,
+      );
       this.cluster.heart.effect(`mirror ${this.name} failed to load on ${member.node.name}`, {
         kind: "mirror-load-failed",
         mirror: this.name,
@@ -119,7 +130,12 @@ export class LabMirror {
       return false;
     }
     this.loaded.set(member.node.name, found.volume);
-    this.cluster.heart.effect(`mirror ${this.name} loaded on ${member.node.name}`, { kind: "mirror-loaded", mirror: this.name, node: member.node.name, volume: found.volume });
+    this.cluster.heart.effect(`mirror ${this.name} loaded on ${member.node.name}`, {
+      kind: "mirror-loaded",
+      mirror: this.name,
+      node: member.node.name,
+      volume: found.volume,
+    });
     return true;
   }
 
@@ -154,7 +170,11 @@ export class LabMirror {
       this.put(node, { control: { colour: "RED", fresh: false } });
       if (good !== undefined) this.put(good, { control: { alone: true, fresh: false } });
       if (was !== "RED")
-        this.cluster.heart.effect(`mirror ${this.name} on ${node} is stale`, { kind: "mirror-stale", mirror: this.name, node });
+        this.cluster.heart.effect(`mirror ${this.name} on ${node} is stale`, {
+          kind: "mirror-stale",
+          mirror: this.name,
+          node,
+        });
     };
     if (a.alone && b.alone && a.colour === "GREEN" && b.colour === "GREEN") {
       stale(one, undefined);
@@ -171,9 +191,14 @@ export class LabMirror {
       else
         this.cluster
           .member(one)
-          .log(`mdadmn 20: Initial mirror recovery was not executed following the configuration. (Device:${this.settings(this.cluster.member(one)).device})`);
+          .log(
+            `mdadmn 20: Initial mirror recovery was not executed following the configuration. (Device:${this.settings(this.cluster.member(one)).device})`,
+          );
     }
-    this.cluster.heart.effect(`the sides of mirror ${this.name} met`, { kind: "mirror-met", mirror: this.name });
+    this.cluster.heart.effect(`the sides of mirror ${this.name} met`, {
+      kind: "mirror-met",
+      mirror: this.name,
+    });
     this.consider();
   }
 
@@ -204,12 +229,21 @@ export class LabMirror {
 
   /** Stops mirroring to `node`. */
   break(node: string): boolean {
-    if (!this.connected() || this.recovery || this.cluster.names.some((each) => this.control(each)?.colour !== "GREEN")) return false;
+    if (
+      !this.connected() ||
+      this.recovery ||
+      this.cluster.names.some((each) => this.control(each)?.colour !== "GREEN")
+    )
+      return false;
     const at = this.cluster.now();
     const good = this.cluster.peerOf(node).node.name;
     this.put(node, { control: { colour: "RED" } });
     this.put(good, { control: { alone: true, lastUpdate: at, breakTime: at } });
-    this.cluster.heart.effect(`mirror ${this.name} broken, ${node} is RED`, { kind: "mirror-broken", mirror: this.name, node });
+    this.cluster.heart.effect(`mirror ${this.name} broken, ${node} is RED`, {
+      kind: "mirror-broken",
+      mirror: this.name,
+      node,
+    });
     this.consider();
     return true;
   }
@@ -225,9 +259,21 @@ export class LabMirror {
   /** Makes one side's content the one that counts (reference clusterpro 3.2, 11.10). */
   force(winner: string): boolean {
     const loser = this.cluster.peerOf(winner).node.name;
-    if (!this.loaded.has(winner) || this.recovery || this.control(winner)?.backup || this.cluster.usesMirror(loser, this.name)) return false;
-    this.put(winner, { control: { colour: "GREEN", alone: true, fresh: false, breakTime: this.cluster.now() } });
-    this.cluster.heart.effect(`mirror ${this.name}: ${winner} was forced to be the good side`, { kind: "mirror-forced", mirror: this.name, node: winner });
+    if (
+      !this.loaded.has(winner) ||
+      this.recovery ||
+      this.control(winner)?.backup ||
+      this.cluster.usesMirror(loser, this.name)
+    )
+      return false;
+    this.put(winner, {
+      control: { colour: "GREEN", alone: true, fresh: false, breakTime: this.cluster.now() },
+    });
+    this.cluster.heart.effect(`mirror ${this.name}: ${winner} was forced to be the good side`, {
+      kind: "mirror-forced",
+      mirror: this.name,
+      node: winner,
+    });
     if (this.connected()) {
       this.put(loser, { control: { colour: "RED", fresh: false } });
       if (!this.control(loser)?.backup) this.startRecovery(winner, loser);
@@ -248,7 +294,12 @@ export class LabMirror {
     // Until the end the target is a mixture of old and new.
     this.put(to, { control: { colour: "RED" }, dirty: true });
     this.put(from, { control: { alone: true } });
-    this.cluster.heart.effect(`recovery of mirror ${this.name} from ${from} to ${to} started`, { kind: "recovery-started", mirror: this.name, from, to });
+    this.cluster.heart.effect(`recovery of mirror ${this.name} from ${from} to ${to} started`, {
+      kind: "recovery-started",
+      mirror: this.name,
+      from,
+      to,
+    });
   }
 
   #endRecovery(): void {
@@ -258,10 +309,22 @@ export class LabMirror {
     const source = this.content(recovery.from);
     if (!source) return;
     const at = this.cluster.now();
-    const control = { colour: "GREEN", alone: false, fresh: false, wantsCopy: false, lastUpdate: at, breakTime: 0 } as const;
+    const control = {
+      colour: "GREEN",
+      alone: false,
+      fresh: false,
+      wantsCopy: false,
+      lastUpdate: at,
+      breakTime: 0,
+    } as const;
     this.put(recovery.to, { control, data: source.data, dirty: source.dirty });
     this.put(recovery.from, { control });
-    this.cluster.heart.effect(`recovery of mirror ${this.name} to ${recovery.to} ended`, { kind: "recovery-ended", mirror: this.name, to: recovery.to, ok: true });
+    this.cluster.heart.effect(`recovery of mirror ${this.name} to ${recovery.to} ended`, {
+      kind: "recovery-ended",
+      mirror: this.name,
+      to: recovery.to,
+      ok: true,
+    });
   }
 
   stopRecovery(why: string): boolean {
@@ -269,7 +332,12 @@ export class LabMirror {
     if (!recovery) return false;
     recovery.cancel();
     this.recovery = undefined;
-    this.cluster.heart.effect(`recovery of mirror ${this.name} to ${recovery.to} stopped: ${why}`, { kind: "recovery-ended", mirror: this.name, to: recovery.to, ok: false });
+    this.cluster.heart.effect(`recovery of mirror ${this.name} to ${recovery.to} stopped: ${why}`, {
+      kind: "recovery-ended",
+      mirror: this.name,
+      to: recovery.to,
+      ok: false,
+    });
     return true;
   }
 
@@ -295,7 +363,9 @@ export class LabMirror {
     const direction = this.#direction();
     if (!direction || !this.cluster.settings.autoRecovery || this.cluster.suspended) return false;
     if (!this.cluster.isOnline(direction.from) || !this.cluster.isOnline(direction.to)) return false;
-    const monitor = this.cluster.confOf(this.cluster.member(direction.from)).monitors.find(({ type, object }) => type === "mdw" && object === this.name);
+    const monitor = this.cluster
+      .confOf(this.cluster.member(direction.from))
+      .monitors.find(({ type, object }) => type === "mdw" && object === this.name);
     return monitor !== undefined && !this.cluster.member(direction.from).suspended.has(monitor.name);
   }
 
@@ -309,11 +379,24 @@ export class LabMirror {
     const far = this.control(other);
     const at = this.cluster.now();
     const data = change(old.data);
-    const both = this.connected() && side.colour === "GREEN" && far?.colour === "GREEN" && !far.backup && !this.recovery;
+    const both =
+      this.connected() && side.colour === "GREEN" && far?.colour === "GREEN" && !far.backup && !this.recovery;
     const more = dirty === undefined ? {} : { dirty };
-    this.put(node, { data, ...more, control: { lastUpdate: at, ...(both || side.alone ? {} : { alone: true, ...(side.breakTime === 0 && { breakTime: at }) }) } });
+    this.put(node, {
+      data,
+      ...more,
+      control: {
+        lastUpdate: at,
+        ...(both || side.alone ? {} : { alone: true, ...(side.breakTime === 0 && { breakTime: at }) }),
+      },
+    });
     // What the other side gets is what was written, not what this side holds: two that differ go on differing.
-    if (both) this.put(other, { data: change(this.content(other)?.data ?? {}), ...more, control: { lastUpdate: at } });
+    if (both)
+      this.put(other, {
+        data: change(this.content(other)?.data ?? {}),
+        ...more,
+        control: { lastUpdate: at },
+      });
   }
 
   /** A mount or an unmount changes the file system's log on both sides, as any write does. */

@@ -11,7 +11,10 @@ import { clusterUnits, confFile, type LabCluster, type Member } from "./cluster.
 import type { CommandFunction, Context } from "./process.ts";
 
 /** All commands of the product on one node. */
-export function clusterCommands(cluster: LabCluster, member: Member): { readonly [name: string]: CommandFunction } {
+export function clusterCommands(
+  cluster: LabCluster,
+  member: Member,
+): { readonly [name: string]: CommandFunction } {
   return {
     clpstat: (context) => clpstat(cluster, member, context),
     clpmdstat: (context) => clpmdstat(cluster, member, context),
@@ -44,11 +47,13 @@ function setupCommands(cluster: LabCluster, member: Member): { readonly [name: s
   /** clpcfset add rscparam TYPE NAME PATH VALUE, on the clp.conf in the working folder. */
   const clpcfset: CommandFunction = (context) => {
     const [, verb, what, type = "", name = "", path = "", value = ""] = context.argv;
-    if (verb !== "add" || what !== "rscparam" || context.argv.length !== 7) return fail(context, "Invalid option.");
+    if (verb !== "add" || what !== "rscparam" || context.argv.length !== 7)
+      return fail(context, "Invalid option.");
     const file = context.path("clp.conf");
     const root = node.files.find(file)?.kind === "file" ? parseXml(node.files.read(file)) : undefined;
     if (!root) return fail(context, "Could not open clp.conf.");
-    if (selectXml(root, `resource/${type}@${name}`).length === 0) return fail(context, "Invalid resource name.");
+    if (selectXml(root, `resource/${type}@${name}`).length === 0)
+      return fail(context, "Invalid resource name.");
     setXml(root, `resource/${type}@${name}/${path}`, value);
     context.change(() => node.files.write(file, writeXml(root)));
     context.out("Command succeeded.\n");
@@ -58,7 +63,8 @@ function setupCommands(cluster: LabCluster, member: Member): { readonly [name: s
   const clpcfctrl: CommandFunction = async (context) => {
     const args = context.argv.slice(1);
     const folder = args[args.indexOf("-x") + 1] ?? "";
-    if (!args.includes("-x") || args.includes("--push") === args.includes("--pull")) return fail(context, "Invalid option.");
+    if (!args.includes("-x") || args.includes("--push") === args.includes("--pull"))
+      return fail(context, "Invalid option.");
     const file = context.path(`${folder}/clp.conf`);
     return exclusively(member, context, async () => {
       await context.sleep(2000);
@@ -71,11 +77,17 @@ function setupCommands(cluster: LabCluster, member: Member): { readonly [name: s
       if (text === undefined || !parseXml(text)) return fail(context, "Invalid configuration file.(code:1)");
       // All or none: a node that cannot be reached makes the push fail.
       if (cluster.members.some((each) => !each.node.alive || (each !== member && cluster.partitioned)))
-        return fail(context, "Could not connect to the server. Check if the cluster service is active.(code:5)");
+        return fail(
+          context,
+          "Could not connect to the server. Check if the cluster service is active.(code:5)",
+        );
       context.change(() => {
         for (const each of cluster.members) {
           each.node.files.write(confFile, text);
-          cluster.heart.effect(`configuration of ${cluster.name} pushed to ${each.node.name}`, { kind: "configuration-pushed", node: each.node.name });
+          cluster.heart.effect(`configuration of ${cluster.name} pushed to ${each.node.name}`, {
+            kind: "configuration-pushed",
+            node: each.node.name,
+          });
         }
       });
       context.out("The upload is completed successfully.(cfmgr:0)\nCommand succeeded.(code:0)\n");
@@ -85,9 +97,11 @@ function setupCommands(cluster: LabCluster, member: Member): { readonly [name: s
 
   const clpsvcctrl: CommandFunction = (context) => {
     const [, verb, what] = context.argv;
-    if ((verb !== "--enable" && verb !== "--disable") || what !== "-a" || context.argv.length !== 3) return fail(context, "Invalid option.");
+    if ((verb !== "--enable" && verb !== "--disable") || what !== "-a" || context.argv.length !== 3)
+      return fail(context, "Invalid option.");
     context.change(() => {
-      for (const unit of clusterUnits) node.systemd.setEnabled(unit, verb === "--enable", context.process.cause);
+      for (const unit of clusterUnits)
+        node.systemd.setEnabled(unit, verb === "--enable", context.process.cause);
     });
     context.out("Command succeeded.\n");
     return 0;
@@ -99,7 +113,11 @@ function setupCommands(cluster: LabCluster, member: Member): { readonly [name: s
     if (at < 0 || text === undefined) return fail(context, "Invalid option.");
     context.change(() => {
       member.log(`logcmd 1: ${text}`);
-      cluster.heart.effect(`a line was written to the event log of ${node.name}`, { kind: "log-written", node: node.name, text });
+      cluster.heart.effect(`a line was written to the event log of ${node.name}`, {
+        kind: "log-written",
+        node: node.name,
+        text,
+      });
     });
     context.out("Command succeeded.\n");
     return 0;

@@ -197,7 +197,9 @@ export class LabCluster implements NodeListener {
   /** Runs `act` later, unless the lab was closed before. */
   later(ms: number, act: () => void): { cancel(): void } {
     const stop = new AbortController();
-    void this.heart.clock.sleep(ms, AbortSignal.any([stop.signal, this.#scope.signal])).then(act, () => undefined);
+    void this.heart.clock
+      .sleep(ms, AbortSignal.any([stop.signal, this.#scope.signal]))
+      .then(act, () => undefined);
     return { cancel: () => stop.abort() };
   }
 
@@ -221,7 +223,15 @@ export class LabCluster implements NodeListener {
   }
 
   confOf(member: Member): LabConf {
-    return this.findConf(member) ?? { root: { name: "root", attributes: {}, children: [], text: "" }, cluster: this.name, nodes: this.names, groups: [], monitors: [] };
+    return (
+      this.findConf(member) ?? {
+        root: { name: "root", attributes: {}, children: [], text: "" },
+        cluster: this.name,
+        nodes: this.names,
+        groups: [],
+        monitors: [],
+      }
+    );
   }
 
   copyMs(mirror: string): number {
@@ -237,14 +247,18 @@ export class LabCluster implements NodeListener {
     return this.member(node).core === "online" && this.member(node).node.alive;
   }
 
-  /** Whether `via` knows `node` as a member. */
+  /** Whether `via` knows `node` as a member. Where the service is stopped, nobody is known (reference clusterpro 3.5). */
   sees(via: string, node: string): boolean {
-    return this.isOnline(node) && (via === node || !this.partitionSeen);
+    return (
+      this.member(via).core !== "stopped" && this.isOnline(node) && (via === node || !this.partitionSeen)
+    );
   }
 
   mirrorsOf(group: string, member: Member): readonly LabMirror[] {
     const conf = this.confOf(member).groups.find(({ name }) => name === group);
-    return (conf?.resources ?? []).filter(({ type }) => type === "md").flatMap(({ name }) => this.mirrors.filter((mirror) => mirror.name === name));
+    return (conf?.resources ?? [])
+      .filter(({ type }) => type === "md")
+      .flatMap(({ name }) => this.mirrors.filter((mirror) => mirror.name === name));
   }
 
   group(name: string): LabGroup | undefined {
@@ -254,7 +268,9 @@ export class LabCluster implements NodeListener {
   /** Whether a group on this node has the mirror mounted. */
   usesMirror(node: string, mirror: string): boolean {
     return this.groups.some(
-      (group) => ["online", "stopping", "starting"].includes(group.places.get(node) ?? "") && this.mirrorsOf(group.name, this.member(node)).some(({ name }) => name === mirror),
+      (group) =>
+        ["online", "stopping", "starting"].includes(group.places.get(node) ?? "") &&
+        this.mirrorsOf(group.name, this.member(node)).some(({ name }) => name === mirror),
     );
   }
 
@@ -265,7 +281,10 @@ export class LabCluster implements NodeListener {
     if (member.agent) return true;
     member.agent = true;
     this.#showUnits(member);
-    this.heart.effect(`mirror agent started on ${member.node.name}`, { kind: "agent-started", node: member.node.name });
+    this.heart.effect(`mirror agent started on ${member.node.name}`, {
+      kind: "agent-started",
+      node: member.node.name,
+    });
     const loaded = this.mirrors.map((mirror) => mirror.load(member));
     for (const mirror of this.mirrors) mirror.meet();
     return loaded.every(Boolean);
@@ -276,7 +295,10 @@ export class LabCluster implements NodeListener {
     for (const mirror of this.mirrors) mirror.unload(member.node.name);
     member.agent = false;
     this.#showUnits(member);
-    this.heart.effect(`mirror agent stopped on ${member.node.name}`, { kind: "agent-stopped", node: member.node.name });
+    this.heart.effect(`mirror agent stopped on ${member.node.name}`, {
+      kind: "agent-stopped",
+      node: member.node.name,
+    });
   }
 
   /** Joins a running cluster, or waits for the peer and then starts the cluster. */
@@ -297,14 +319,20 @@ export class LabCluster implements NodeListener {
       return;
     }
     // Rule of the design, 6: bounded, then the groups start here alone and clients write.
-    this.#waiting.set(name, member.node.later(this.times.waitPeerMs, () => this.#startCluster([member])));
+    this.#waiting.set(
+      name,
+      member.node.later(this.times.waitPeerMs, () => this.#startCluster([member])),
+    );
   }
 
   #join(member: Member): void {
     if (member.core !== "waiting") return;
     member.core = "online";
     this.#showUnits(member);
-    this.heart.effect(`${member.node.name} joined the cluster`, { kind: "member-online", node: member.node.name });
+    this.heart.effect(`${member.node.name} joined the cluster`, {
+      kind: "member-online",
+      node: member.node.name,
+    });
     for (const mirror of this.mirrors) mirror.consider();
   }
 
@@ -322,7 +350,8 @@ export class LabCluster implements NodeListener {
     const online = this.members.filter((each) => members.includes(each) && each.core === "online");
     for (const group of this.groups) {
       const first = online[0];
-      if (!first || !this.confOf(first).groups.find(({ name }) => name === group.name)?.startsByItself) continue;
+      if (!first || !this.confOf(first).groups.find(({ name }) => name === group.name)?.startsByItself)
+        continue;
       if (group.places.size > 0) continue;
       const fit = online.find((each) => this.#mirrorsUsable(group.name, each)) ?? first;
       void this.startGroup(group.name, fit.node.name);
@@ -382,16 +411,22 @@ export class LabCluster implements NodeListener {
   gone(node: LabNode): void {
     const member = this.member(node.name);
     const wasMember = member.core === "online";
-    const lost = this.groups.filter((group) => group.places.has(node.name));
+    const lost = this.groups.flatMap((group) => {
+      const place = group.places.get(node.name);
+      group.places.delete(node.name);
+      return place === undefined ? [] : [{ group, place }];
+    });
     member.controlled = false;
     for (const mirror of this.mirrors) mirror.unload(node.name);
     member.agent = false;
     this.#leave(member);
     for (const unit of node.systemd.units.values()) unit.active = false;
-    for (const group of lost) {
-      const place = group.places.get(node.name);
-      group.places.delete(node.name);
-      this.heart.effect(`group ${group.name} is gone with ${node.name}`, { kind: "group-lost", group: group.name, node: node.name });
+    for (const { group, place } of lost) {
+      this.heart.effect(`group ${group.name} is gone with ${node.name}`, {
+        kind: "group-lost",
+        group: group.name,
+        node: node.name,
+      });
       if (wasMember && (place === "online" || place === "starting")) this.#failOver(group, node.name);
     }
   }
@@ -408,7 +443,11 @@ export class LabCluster implements NodeListener {
   }
 
   async #takeOver(group: LabGroup, node: string): Promise<void> {
-    this.heart.effect(`group ${group.name} fails over to ${node}`, { kind: "group-failing-over", group: group.name, node });
+    this.heart.effect(`group ${group.name} fails over to ${node}`, {
+      kind: "group-failing-over",
+      group: group.name,
+      node,
+    });
     await this.startGroup(group.name, node);
   }
 
@@ -426,7 +465,9 @@ export class LabCluster implements NodeListener {
       const both = this.isOnline(isolated) && this.isOnline(peer.node.name);
       const running = this.groups.filter((group) => group.places.get(isolated) === "online");
       if (both && this.settings.partitionHandling === "shutdown") {
-        this.member(isolated).log("nm 30: Network partition was detected. Shut down the server to protect data.");
+        this.member(isolated).log(
+          "nm 30: Network partition was detected. Shut down the server to protect data.",
+        );
         const { node } = this.member(isolated);
         node.losePower();
         this.hardware.guestOff(node.instance);
@@ -440,7 +481,10 @@ export class LabCluster implements NodeListener {
     if (!this.partitioned) return;
     this.partitioned = false;
     this.partitionSeen = false;
-    this.heart.effect(`the nodes of ${this.name} see each other again`, { kind: "node-rejoined", cluster: this.name });
+    this.heart.effect(`the nodes of ${this.name} see each other again`, {
+      kind: "node-rejoined",
+      cluster: this.name,
+    });
     for (const group of this.groups)
       if (group.places.size > 1) {
         const loser = this.member(this.names[1]);
@@ -467,9 +511,11 @@ export class LabCluster implements NodeListener {
       return "Could not start the group. Try it again after the other server is started, or after the Wait Synchronization time is timed out.";
     if (!this.sees(via, node)) return "Server is not active. Check if the cluster service is active.";
     const places = this.#placesSeen(group, via);
-    if ([...places.values()].some((place) => place === "starting" || place === "stopping")) return "The group is busy. Try again later.";
+    if ([...places.values()].some((place) => place === "starting" || place === "stopping"))
+      return "The group is busy. Try again later.";
     if (places.get(node) === "online") return "The group has already been started on the local server.";
-    if ([...places.values()].includes("online")) return "The group has already been started on the other server.";
+    if ([...places.values()].includes("online"))
+      return "The group has already been started on the other server.";
     return undefined;
   }
 
@@ -480,7 +526,11 @@ export class LabCluster implements NodeListener {
     const member = this.member(node);
     for (const other of this.names) if (group.places.get(other) === "failed") group.places.delete(other);
     group.places.set(node, "starting");
-    this.heart.effect(`group ${name} starting on ${node}`, { kind: "group-starting", group: name, node }, cause);
+    this.heart.effect(
+      `group ${name} starting on ${node}`,
+      { kind: "group-starting", group: name, node },
+      cause,
+    );
     if (!(await this.#wait(member, this.times.startGroup))) return no("Connection was lost.");
     if (member.core !== "online") {
       group.places.delete(node);
@@ -489,12 +539,20 @@ export class LabCluster implements NodeListener {
     if (!this.#mirrorsUsable(name, member)) {
       group.places.set(node, "failed");
       member.log(`rc 11: Activating ${name} has failed.`);
-      this.heart.effect(`group ${name} failed to start on ${node}`, { kind: "group-failed", group: name, node }, cause);
+      this.heart.effect(
+        `group ${name} failed to start on ${node}`,
+        { kind: "group-failed", group: name, node },
+        cause,
+      );
       return no("Failed to start one or more group resources.");
     }
     for (const mirror of this.mirrorsOf(name, member)) this.#mount(mirror, member);
     group.places.set(node, "online");
-    this.heart.effect(`group ${name} started on ${node}`, { kind: "group-started", group: name, node }, cause);
+    this.heart.effect(
+      `group ${name} started on ${node}`,
+      { kind: "group-started", group: name, node },
+      cause,
+    );
     this.#serve(group, member);
     return { ok: true };
   }
@@ -508,17 +566,29 @@ export class LabCluster implements NodeListener {
     const member = this.member(node);
     if (place === "failed") {
       group.places.delete(node);
-      this.heart.effect(`group ${name} stopped on ${node}`, { kind: "group-stopped", group: name, node }, cause);
+      this.heart.effect(
+        `group ${name} stopped on ${node}`,
+        { kind: "group-stopped", group: name, node },
+        cause,
+      );
       return { ok: true };
     }
     group.places.set(node, "stopping");
-    this.heart.effect(`group ${name} stopping on ${node}`, { kind: "group-stopping", group: name, node }, cause);
+    this.heart.effect(
+      `group ${name} stopping on ${node}`,
+      { kind: "group-stopping", group: name, node },
+      cause,
+    );
     if (!(await this.#wait(member, this.times.stopGroup))) return no("Connection was lost.");
     if (member.failingStops > 0) {
       // A resource that does not stop makes the product take the node down, so that the peer may have the group.
       member.failingStops -= 1;
       group.places.set(node, "online");
-      this.heart.effect(`group ${name} failed to stop on ${node}`, { kind: "group-stop-failed", group: name, node }, cause);
+      this.heart.effect(
+        `group ${name} failed to stop on ${node}`,
+        { kind: "group-stop-failed", group: name, node },
+        cause,
+      );
       member.node.crash();
       return no("Failed to stop one or more group resources.");
     }
@@ -527,7 +597,11 @@ export class LabCluster implements NodeListener {
       mirror.setDirty(node, false);
     }
     group.places.delete(node);
-    this.heart.effect(`group ${name} stopped on ${node}`, { kind: "group-stopped", group: name, node }, cause);
+    this.heart.effect(
+      `group ${name} stopped on ${node}`,
+      { kind: "group-stopped", group: name, node },
+      cause,
+    );
     return { ok: true };
   }
 
@@ -601,12 +675,19 @@ export class LabCluster implements NodeListener {
   writeFile(mirror: string, path: string, text: string | undefined, node?: string): void {
     const found = this.mirrors.find(({ name }) => name === mirror);
     const where = node ?? this.names.find((each) => this.usesMirror(each, mirror));
-    if (!found || where === undefined) throw new Error(`no group has ${mirror} mounted, so nobody can write ${path}`);
+    if (!found || where === undefined)
+      throw new Error(`no group has ${mirror} mounted, so nobody can write ${path}`);
     found.write(where, (data) => {
       const { [path]: _old, ...rest } = data;
       return text === undefined ? rest : { ...rest, [path]: text };
     });
-    this.heart.effect(`clients wrote ${path} on ${where}`, { kind: "data-written", mirror, node: where, path, removed: text === undefined });
+    this.heart.effect(`clients wrote ${path} on ${where}`, {
+      kind: "data-written",
+      mirror,
+      node: where,
+      path,
+      removed: text === undefined,
+    });
   }
 
   // Monitors.
@@ -617,7 +698,11 @@ export class LabCluster implements NodeListener {
       if (suspended.has(monitor) === suspend) continue;
       if (suspend) suspended.add(monitor);
       else suspended.delete(monitor);
-      this.heart.effect(`monitor ${monitor} ${suspend ? "suspended" : "resumed"} on ${node}`, { kind: suspend ? "monitor-suspended" : "monitor-resumed", monitor, node });
+      this.heart.effect(`monitor ${monitor} ${suspend ? "suspended" : "resumed"} on ${node}`, {
+        kind: suspend ? "monitor-suspended" : "monitor-resumed",
+        monitor,
+        node,
+      });
     }
     for (const mirror of this.mirrors) mirror.consider();
   }
@@ -626,7 +711,10 @@ export class LabCluster implements NodeListener {
     if (this.suspended === suspended) return;
     this.suspended = suspended;
     if (!suspended) for (const member of this.members) member.suspended.clear();
-    this.heart.effect(`cluster ${this.name} ${suspended ? "suspended" : "resumed"}`, { kind: suspended ? "cluster-suspended" : "cluster-resumed", cluster: this.name });
+    this.heart.effect(`cluster ${this.name} ${suspended ? "suspended" : "resumed"}`, {
+      kind: suspended ? "cluster-suspended" : "cluster-resumed",
+      cluster: this.name,
+    });
     for (const mirror of this.mirrors) mirror.consider();
   }
 }

@@ -21,10 +21,13 @@ const ls: CommandFunction = (context) => {
   const line = (name: string, path: string) => {
     if (!set.has("l")) return context.out(`${name}\n`);
     const entry = files.find(path, false);
-    const kind = entry?.kind === "dir" ? "d" : entry?.kind === "link" ? "l" : entry?.kind === "dev" ? "b" : "-";
+    const kind =
+      entry?.kind === "dir" ? "d" : entry?.kind === "link" ? "l" : entry?.kind === "dev" ? "b" : "-";
     const size = entry?.kind === "file" ? files.read(path).length : 0;
     const time = new Date(entry?.mtime ?? 0).toISOString().slice(0, 16).replace("T", " ");
-    context.out(`${kind}rw-r--r-- 1 root root ${size} ${time} ${name}${entry?.kind === "link" ? ` -> ${entry.target}` : ""}\n`);
+    context.out(
+      `${kind}rw-r--r-- 1 root root ${size} ${time} ${name}${entry?.kind === "link" ? ` -> ${entry.target}` : ""}\n`,
+    );
   };
   for (const name of rest.length > 0 ? rest : ["."]) {
     const path = context.path(name);
@@ -33,7 +36,9 @@ const ls: CommandFunction = (context) => {
       context.err(`ls: cannot access '${name}': No such file or directory\n`);
       status = 2;
     } else if (entry?.kind !== "dir" || set.has("d")) line(name, path);
-    else for (const each of files.list(path)) if (!each.startsWith(".") || set.has("a")) line(each, `${path}/${each}`);
+    else
+      for (const each of files.list(path))
+        if (!each.startsWith(".") || set.has("a")) line(each, `${path}/${each}`);
   }
   return status;
 };
@@ -44,7 +49,9 @@ const mkdir: CommandFunction = (context) => {
   let status = 0;
   for (const name of rest) {
     const parts = context.path(name).split("/").filter(Boolean);
-    const paths = set.has("p") ? parts.map((_, index) => `/${parts.slice(0, index + 1).join("/")}`) : [context.path(name)];
+    const paths = set.has("p")
+      ? parts.map((_, index) => `/${parts.slice(0, index + 1).join("/")}`)
+      : [context.path(name)];
     for (const path of paths) {
       if (set.has("p") && context.node.files.find(path)?.kind === "dir") continue;
       status ||= told(context, name, () => context.node.files.mkdir(path, mode), "cannot create directory");
@@ -55,7 +62,11 @@ const mkdir: CommandFunction = (context) => {
 
 const rmdir: CommandFunction = (context) => {
   const { rest } = options(context, "");
-  return rest.reduce((status, name) => told(context, name, () => context.node.files.rmdir(context.path(name)), "failed to remove") || status, 0);
+  return rest.reduce(
+    (status, name) =>
+      told(context, name, () => context.node.files.rmdir(context.path(name)), "failed to remove") || status,
+    0,
+  );
 };
 
 const rm: CommandFunction = (context) => {
@@ -66,7 +77,9 @@ const rm: CommandFunction = (context) => {
     const path = context.path(name);
     if (set.has("f") && !files.find(path, false)) continue;
     const whole = set.has("r") || set.has("R");
-    status = told(context, name, () => (whole ? files.removeTree(path) : files.unlink(path)), "cannot remove") || status;
+    status =
+      told(context, name, () => (whole ? files.removeTree(path) : files.unlink(path)), "cannot remove") ||
+      status;
   }
   return status;
 };
@@ -74,7 +87,12 @@ const rm: CommandFunction = (context) => {
 const mv: CommandFunction = (context) => {
   const { rest } = options(context, "fTn");
   const [from = "", to = ""] = rest;
-  return told(context, from, () => context.node.files.rename(context.path(from), context.path(to)), "cannot move");
+  return told(
+    context,
+    from,
+    () => context.node.files.rename(context.path(from), context.path(to)),
+    "cannot move",
+  );
 };
 
 const cp: CommandFunction = (context) => {
@@ -87,7 +105,10 @@ const cp: CommandFunction = (context) => {
     () => {
       const bytes = files.read(context.path(from));
       const target = context.path(to);
-      files.write(files.find(target)?.kind === "dir" ? `${target}/${from.slice(from.lastIndexOf("/") + 1)}` : target, bytes);
+      files.write(
+        files.find(target)?.kind === "dir" ? `${target}/${from.slice(from.lastIndexOf("/") + 1)}` : target,
+        bytes,
+      );
     },
     "cannot copy",
   );
@@ -97,10 +118,16 @@ const ln: CommandFunction = (context) => {
   const { set, rest } = options(context, "sfnT");
   if (!set.has("s")) gapIn(context, "a hard link");
   const [target = "", name = ""] = rest;
-  return told(context, name, () => {
-    if (set.has("f") && context.node.files.find(context.path(name), false)) context.node.files.unlink(context.path(name));
-    context.node.files.symlink(target, context.path(name));
-  }, "failed to create symbolic link");
+  return told(
+    context,
+    name,
+    () => {
+      if (set.has("f") && context.node.files.find(context.path(name), false))
+        context.node.files.unlink(context.path(name));
+      context.node.files.symlink(target, context.path(name));
+    },
+    "failed to create symbolic link",
+  );
 };
 
 const chmod: CommandFunction = (context) => {
@@ -109,7 +136,11 @@ const chmod: CommandFunction = (context) => {
     const act = () => {
       const entry = context.node.files.find(context.path(name));
       const old = entry?.kind === "file" || entry?.kind === "dir" ? entry.mode : 0o644;
-      const symbolic = /^[ua]*\+x$/.test(mode) ? old | 0o111 : /^[ua]*\+r$/.test(mode) ? old | 0o444 : undefined;
+      const symbolic = /^[ua]*\+x$/.test(mode)
+        ? old | 0o111
+        : /^[ua]*\+r$/.test(mode)
+          ? old | 0o444
+          : undefined;
       if (symbolic === undefined && !/^[0-7]+$/.test(mode)) gapIn(context, `the mode ${mode}`);
       context.node.files.chmod(context.path(name), symbolic ?? parseInt(mode, 8));
     };
@@ -142,7 +173,11 @@ const readlink: CommandFunction = (context) => {
 
 const touch: CommandFunction = (context) => {
   const { rest } = options(context, "cm");
-  return rest.reduce((status, name) => told(context, name, () => context.node.files.touch(context.path(name)), "cannot touch") || status, 0);
+  return rest.reduce(
+    (status, name) =>
+      told(context, name, () => context.node.files.touch(context.path(name)), "cannot touch") || status,
+    0,
+  );
 };
 
 const stat: CommandFunction = (context) => {
@@ -167,7 +202,9 @@ const stat: CommandFunction = (context) => {
       u: "0",
       F: entry.kind === "file" ? "regular file" : entry.kind === "dir" ? "directory" : "block special file",
     };
-    context.out(`${format.replace(/%([a-zA-Z])/g, (_, letter: string) => shown[letter] ?? gapIn(context, `%${letter}`))}\n`);
+    context.out(
+      `${format.replace(/%([a-zA-Z])/g, (_, letter: string) => shown[letter] ?? gapIn(context, `%${letter}`))}\n`,
+    );
   }
   return status;
 };
@@ -220,7 +257,10 @@ function truth(context: Context, args: readonly string[]): boolean {
 
 function unary(context: Context, operator: string, name: string): boolean {
   const { files } = context.node;
-  const entry = operator === "-L" || operator === "-h" ? files.find(context.path(name), false) : files.find(context.path(name));
+  const entry =
+    operator === "-L" || operator === "-h"
+      ? files.find(context.path(name), false)
+      : files.find(context.path(name));
   const mode = entry?.kind === "file" || entry?.kind === "dir" ? entry.mode : 0;
   switch (operator) {
     case "-n":
@@ -243,7 +283,11 @@ function unary(context: Context, operator: string, name: string): boolean {
     case "-s":
       return entry?.kind === "file" && files.read(context.path(name)) !== "";
     case "-x":
-      return entry?.kind === "dir" || (mode & 0o111) !== 0 || (entry === undefined && name.includes("/") && context.node.hasProgram(name));
+      return (
+        entry?.kind === "dir" ||
+        (mode & 0o111) !== 0 ||
+        (entry === undefined && name.includes("/") && context.node.hasProgram(name))
+      );
     case "-t":
       return false;
   }
@@ -292,19 +336,36 @@ const date: CommandFunction = (context) => {
     else if (context.argv[index - 1] !== "-d") gapIn(context, arg);
   }
   const iso = new Date(at).toISOString();
-  const [, year = "", month = "", day = "", hour = "", minute = "", second = ""] = /^(\d+)-(\d+)-(\d+)T(\d+):(\d+):(\d+)/.exec(iso) ?? [];
+  const [, year = "", month = "", day = "", hour = "", minute = "", second = ""] =
+    /^(\d+)-(\d+)-(\d+)T(\d+):(\d+):(\d+)/.exec(iso) ?? [];
   const names = new Date(at).toUTCString();
   const shown: { readonly [letter: string]: string } = {
-    s: String(Math.floor(at / 1000)), N: String((at % 1000) * 1_000_000).padStart(9, "0"), Y: year, m: month, d: day,
-    H: hour, M: minute, S: second, F: `${year}-${month}-${day}`, T: `${hour}:${minute}:${second}`, z: "+0000", Z: "UTC",
-    a: names.slice(0, 3), b: names.slice(8, 11), "%": "%",
+    s: String(Math.floor(at / 1000)),
+    N: String((at % 1000) * 1_000_000).padStart(9, "0"),
+    Y: year,
+    m: month,
+    d: day,
+    H: hour,
+    M: minute,
+    S: second,
+    F: `${year}-${month}-${day}`,
+    T: `${hour}:${minute}:${second}`,
+    z: "+0000",
+    Z: "UTC",
+    a: names.slice(0, 3),
+    b: names.slice(8, 11),
+    "%": "%",
   };
-  context.out(`${format.replace(/%([a-zA-Z%])/g, (_, letter: string) => shown[letter] ?? gapIn(context, `%${letter}`))}\n`);
+  context.out(
+    `${format.replace(/%([a-zA-Z%])/g, (_, letter: string) => shown[letter] ?? gapIn(context, `%${letter}`))}\n`,
+  );
   return 0;
 };
 
 function dateOf(context: Context, text: string): number {
-  const at = text.startsWith("@") ? Number(text.slice(1)) * 1000 : Date.parse(`${text}${/Z$|[+-]\d{4}$/.test(text) ? "" : "Z"}`);
+  const at = text.startsWith("@")
+    ? Number(text.slice(1)) * 1000
+    : Date.parse(`${text}${/Z$|[+-]\d{4}$/.test(text) ? "" : "Z"}`);
   return Number.isFinite(at) ? at : gapIn(context, `the date ${text}`);
 }
 
@@ -323,11 +384,22 @@ const sleep: CommandFunction = async (context) => {
 
 const kill: CommandFunction = (context) => {
   const [, ...args] = context.argv;
-  const signals: { readonly [name: string]: string } = { 0: "0", 1: "HUP", 2: "INT", 9: "KILL", 15: "TERM", HUP: "HUP", INT: "INT", KILL: "KILL", TERM: "TERM" };
+  const signals: { readonly [name: string]: string } = {
+    0: "0",
+    1: "HUP",
+    2: "INT",
+    9: "KILL",
+    15: "TERM",
+    HUP: "HUP",
+    INT: "INT",
+    KILL: "KILL",
+    TERM: "TERM",
+  };
   let signal = "TERM";
   let rest = args;
   if (args[0] === "-s") [signal, rest] = [args[1] ?? "", args.slice(2)];
-  else if (args[0]?.startsWith("-") && args[0] !== "--" && args.length > 1) [signal, rest] = [args[0].slice(1), args.slice(1)];
+  else if (args[0]?.startsWith("-") && args[0] !== "--" && args.length > 1)
+    [signal, rest] = [args[0].slice(1), args.slice(1)];
   const named = signals[signal.replace(/^SIG/, "")] ?? gapIn(context, `the signal ${signal}`);
   let status = 0;
   for (const word of rest.filter((each) => each !== "--")) {
@@ -339,7 +411,11 @@ const kill: CommandFunction = (context) => {
     } else if (named !== "0") {
       context.change(() => {
         process.kill(named);
-        context.node.heart.effect(`process ${process.pid} on ${context.node.name} killed`, { kind: "process-killed", node: context.node.name, name: process.name });
+        context.node.heart.effect(`process ${process.pid} on ${context.node.name} killed`, {
+          kind: "process-killed",
+          node: context.node.name,
+          name: process.name,
+        });
       });
       context.node.reap(process);
     }
@@ -364,7 +440,8 @@ const env: CommandFunction = async (context) => {
     else break;
   }
   if (rest.length === 0) {
-    for (const [name, value] of Object.entries({ ...context.env, ...more })) context.out(`${name}=${value}\n`);
+    for (const [name, value] of Object.entries({ ...context.env, ...more }))
+      context.out(`${name}=${value}\n`);
     return 0;
   }
   const [name = ""] = rest;
@@ -379,7 +456,8 @@ const env: CommandFunction = async (context) => {
 /** timeout [-k N] [-s SIG] SECONDS COMMAND… */
 const timeout: CommandFunction = async (context) => {
   let rest = context.argv.slice(1);
-  while (rest[0]?.startsWith("-")) rest = /^(-k|-s|--signal|--kill-after)$/.test(rest[0]) ? rest.slice(2) : rest.slice(1);
+  while (rest[0]?.startsWith("-"))
+    rest = /^(-k|-s|--signal|--kill-after)$/.test(rest[0]) ? rest.slice(2) : rest.slice(1);
   const [limit = "0", ...words] = rest;
   const stop = new AbortController();
   const over = context.node.heart.clock
@@ -442,23 +520,37 @@ export const fileCommands: { readonly [name: string]: CommandFunction } = {
   date,
   sleep,
   kill,
-  setsid: pass((args) => args.filter((arg, index) => !(index < 2 && /^-[fwc]$/.test(arg)))),
+  setsid: pass((args) => args.slice(args.findIndex((arg) => !arg.startsWith("-")))),
   nohup: pass((args) => args),
   nice: pass((args) => (args[0] === "-n" ? args.slice(2) : args)),
-  ionice: pass((args) => args.filter((arg, index) => !(index < 2 && /^-c\d$/.test(arg)))),
-  sudo: pass((args) => args.filter((arg, index) => !(arg.startsWith("-") && index === 0))),
+  ionice: pass((args) => args.slice(args.findIndex((arg) => !arg.startsWith("-")))),
+  sudo: pass((args) => args.slice(args.findIndex((arg) => !arg.startsWith("-")))),
   env,
   timeout,
   xargs,
   uptime,
   cmp,
   sync: () => 0,
-  id: (context) => print((c) => (c.argv.includes("-u") ? "0" : c.argv.includes("-un") ? "root" : "uid=0(root) gid=0(root) groups=0(root)"))(context),
+  id: (context) =>
+    print((c) =>
+      c.argv.includes("-u")
+        ? "0"
+        : c.argv.includes("-un")
+          ? "root"
+          : "uid=0(root) gid=0(root) groups=0(root)",
+    )(context),
   whoami: print(() => "root"),
   hostname: print((context) => context.node.name),
-  uname: print((context) => (context.argv[1] === "-r" ? "4.18.0-553.el8_10.x86_64" : context.argv[1] === "-n" ? context.node.name : context.argv[1] === "-a" ? `Linux ${context.node.name} 4.18.0-553.el8_10.x86_64` : "Linux")),
+  uname: print((context) =>
+    context.argv[1] === "-r"
+      ? "4.18.0-553.el8_10.x86_64"
+      : context.argv[1] === "-n"
+        ? context.node.name
+        : context.argv[1] === "-a"
+          ? `Linux ${context.node.name} 4.18.0-553.el8_10.x86_64`
+          : "Linux",
+  ),
   // The shell does these itself; they stand here so that `command -v sh` finds them.
   sh: () => 0,
   bash: () => 0,
 };
-

@@ -3,10 +3,16 @@ import { gapIn, options } from "./commands-text.ts";
 import type { Disk } from "./disks.ts";
 import type { CommandFunction, Context } from "./process.ts";
 
-const serviceName = (name: string): string => (/\.(service|timer|target|scope)$/.test(name) ? name : `${name}.service`);
+const serviceName = (name: string): string =>
+  /\.(service|timer|target|scope)$/.test(name) ? name : `${name}.service`;
 const bare = (name: string): string => name.replace(/\.service$/, "");
 
-type UnitState = { readonly loaded: boolean; readonly active: boolean; readonly failed: boolean; readonly enabled: boolean | undefined };
+type UnitState = {
+  readonly loaded: boolean;
+  readonly active: boolean;
+  readonly failed: boolean;
+  readonly enabled: boolean | undefined;
+};
 
 function stateOf(context: Context, name: string): UnitState {
   const { systemd } = context.node;
@@ -18,7 +24,12 @@ function stateOf(context: Context, name: string): UnitState {
   const unit = systemd.units.get(bare(full));
   if (unit) return { loaded: true, active: unit.active, failed: false, enabled: unit.enabled };
   const service = systemd.services.get(bare(full));
-  return { loaded: service !== undefined, active: service?.state === "active", failed: service?.state === "failed", enabled: undefined };
+  return {
+    loaded: service !== undefined,
+    active: service?.state === "active",
+    failed: service?.state === "failed",
+    enabled: undefined,
+  };
 }
 
 const systemctl: CommandFunction = async (context) => {
@@ -36,7 +47,10 @@ const systemctl: CommandFunction = async (context) => {
     else if (arg === "--value") valueOnly = true;
     else if (arg === "-q" || arg === "--quiet") quiet = true;
     else if (arg === "--now") now = true;
-    else if (["--no-pager", "--no-legend", "--no-block", "--plain", "--full", "--all", "-a", "-l"].includes(arg)) continue;
+    else if (
+      ["--no-pager", "--no-legend", "--no-block", "--plain", "--full", "--all", "-a", "-l"].includes(arg)
+    )
+      continue;
     else if (arg.startsWith("-")) gapIn(context, `option ${arg}`);
     else words.push(arg);
   }
@@ -44,7 +58,9 @@ const systemctl: CommandFunction = async (context) => {
   switch (verb) {
     case "is-active": {
       const states = names.map((name) => stateOf(context, name));
-      if (!quiet) for (const state of states) context.out(`${state.active ? "active" : state.failed ? "failed" : "inactive"}\n`);
+      if (!quiet)
+        for (const state of states)
+          context.out(`${state.active ? "active" : state.failed ? "failed" : "inactive"}\n`);
       return states.some(({ active }) => active) ? 0 : 3;
     }
     case "is-enabled": {
@@ -56,7 +72,8 @@ const systemctl: CommandFunction = async (context) => {
           continue;
         }
         if (enabled !== false) status = 0;
-        if (!quiet) context.out(`${enabled === undefined ? "transient" : enabled ? "enabled" : "disabled"}\n`);
+        if (!quiet)
+          context.out(`${enabled === undefined ? "transient" : enabled ? "enabled" : "disabled"}\n`);
       }
       return status;
     }
@@ -67,7 +84,9 @@ const systemctl: CommandFunction = async (context) => {
           context.err(`Failed to ${verb} unit: Unit file ${serviceName(name)} does not exist.\n`);
           return 1;
         }
-        context.change(() => context.node.systemd.setEnabled(bare(name), verb === "enable", context.process.cause));
+        context.change(() =>
+          context.node.systemd.setEnabled(bare(name), verb === "enable", context.process.cause),
+        );
       }
       return now ? startStop(context, verb === "enable" ? "start" : "stop", names) : 0;
     }
@@ -104,10 +123,16 @@ function startStop(context: Context, verb: "start" | "stop", names: readonly str
       context.change(() => (verb === "start" ? unit.start?.() : unit.stop?.()));
       continue;
     }
-    if (verb === "stop" && full.endsWith(".timer") && context.change(() => systemd.stopTimer(full.slice(0, -6), context.process.cause))) continue;
+    if (
+      verb === "stop" &&
+      full.endsWith(".timer") &&
+      context.change(() => systemd.stopTimer(full.slice(0, -6), context.process.cause))
+    )
+      continue;
     const service = systemd.services.get(bare(full));
     if (verb === "stop" && service) {
-      for (const process of context.node.processes.values()) if (process.name === service.unit) process.kill("TERM");
+      for (const process of context.node.processes.values())
+        if (process.name === service.unit) process.kill("TERM");
       systemd.services.delete(service.unit);
       continue;
     }
@@ -127,7 +152,14 @@ function show(context: Context, name: string, properties: readonly string[], val
     LoadState: state.loaded ? "loaded" : "not-found",
     ActiveState: state.active ? "active" : state.failed ? "failed" : "inactive",
     SubState: timer ? "waiting" : state.active ? "running" : state.failed ? "failed" : "dead",
-    UnitFileState: state.enabled === undefined ? (state.loaded ? "transient" : "") : state.enabled ? "enabled" : "disabled",
+    UnitFileState:
+      state.enabled === undefined
+        ? state.loaded
+          ? "transient"
+          : ""
+        : state.enabled
+          ? "enabled"
+          : "disabled",
     NextElapseUSecMonotonic: timer ? timespan(timer.dueUptimeMs) : "infinity",
     NextElapseUSecRealtime: "",
     Result: state.failed ? "exit-code" : "success",
@@ -145,7 +177,11 @@ function show(context: Context, name: string, properties: readonly string[], val
 export function timespan(ms: number): string {
   const parts: string[] = [];
   let rest = Math.round(ms);
-  for (const [unit, size] of [["d", 86_400_000], ["h", 3_600_000], ["min", 60_000]] as const) {
+  for (const [unit, size] of [
+    ["d", 86_400_000],
+    ["h", 3_600_000],
+    ["min", 60_000],
+  ] as const) {
     const count = Math.floor(rest / size);
     if (count > 0) parts.push(`${count}${unit}`);
     rest -= count * size;
@@ -156,7 +192,18 @@ export function timespan(ms: number): string {
 
 /** Milliseconds of "90", "90s", "1h 30min". */
 export function readTimespan(text: string): number | undefined {
-  const sizes: { readonly [unit: string]: number } = { "": 1000, s: 1000, sec: 1000, min: 60_000, m: 60_000, h: 3_600_000, hr: 3_600_000, d: 86_400_000, ms: 1, us: 0.001 };
+  const sizes: { readonly [unit: string]: number } = {
+    "": 1000,
+    s: 1000,
+    sec: 1000,
+    min: 60_000,
+    m: 60_000,
+    h: 3_600_000,
+    hr: 3_600_000,
+    d: 86_400_000,
+    ms: 1,
+    us: 0.001,
+  };
   let total = 0;
   let rest = text.trim();
   if (rest === "") return undefined;
@@ -232,7 +279,9 @@ const systemdRun: CommandFunction = async (context) => {
   if (words.length === 0) return gapIn(context, "a call without a command");
   if (after !== undefined || every !== undefined) {
     if (systemd.timers.has(name) || systemd.services.has(name)) {
-      context.err(`Failed to start transient timer unit: Unit ${name}.timer was already loaded or has a fragment file.\n`);
+      context.err(
+        `Failed to start transient timer unit: Unit ${name}.timer was already loaded or has a fragment file.\n`,
+      );
       return 1;
     }
     context.change(() => systemd.setTimer(name, words, after ?? every ?? 0, every, context.process.cause));
@@ -240,7 +289,9 @@ const systemdRun: CommandFunction = async (context) => {
     return 0;
   }
   if (systemd.services.has(name)) {
-    context.err(`Failed to start transient service unit: Unit ${name}.service was already loaded or has a fragment file.\n`);
+    context.err(
+      `Failed to start transient service unit: Unit ${name}.service was already loaded or has a fragment file.\n`,
+    );
     return 1;
   }
   const done = systemd.startService(name, words, collect, context.process.cause);
@@ -303,20 +354,49 @@ const lsblk: CommandFunction = (context) => {
     const place = [part?.mountPoint ?? null];
     const path = part?.path ?? disk.path;
     return pick(context, columns, {
-      NAME: show(path), KNAME: show(path), PATH: path, TYPE: part ? "part" : "disk", SERIAL: part ? null : (disk.serial ?? null),
-      SIZE: size(part?.sizeBytes ?? disk.sizeBytes), PARTUUID: part?.partUuid ?? null, MOUNTPOINT: place[0] ?? null, MOUNTPOINTS: place,
-      PKNAME: part ? show(disk.path) : null, FSTYPE: part && disk.content.kind === "root" ? "xfs" : part?.number === 2 ? "xfs" : null,
-      MODEL: part || disk.serial === undefined ? null : "Amazon Elastic Block Store", "MAJ:MIN": `259:${disk.partitions.length}`, RO: 0, RM: 0,
-      UUID: null, LABEL: null, PARTLABEL: null, WWN: null, TRAN: disk.serial === undefined ? null : "nvme", STATE: null, HOTPLUG: 0, OWNER: "root", PTUUID: part ? null : String(disk.content.control["disk"] ?? ""),
+      NAME: show(path),
+      KNAME: show(path),
+      PATH: path,
+      TYPE: part ? "part" : "disk",
+      SERIAL: part ? null : (disk.serial ?? null),
+      SIZE: size(part?.sizeBytes ?? disk.sizeBytes),
+      PARTUUID: part?.partUuid ?? null,
+      MOUNTPOINT: place[0] ?? null,
+      MOUNTPOINTS: place,
+      PKNAME: part ? show(disk.path) : null,
+      FSTYPE: part && disk.content.kind === "root" ? "xfs" : part?.number === 2 ? "xfs" : null,
+      MODEL: part || disk.serial === undefined ? null : "Amazon Elastic Block Store",
+      "MAJ:MIN": `259:${disk.partitions.length}`,
+      RO: 0,
+      RM: 0,
+      UUID: null,
+      LABEL: null,
+      PARTLABEL: null,
+      WWN: null,
+      TRAN: disk.serial === undefined ? null : "nvme",
+      STATE: null,
+      HOTPLUG: 0,
+      OWNER: "root",
+      PTUUID: part ? null : String(disk.content.control["disk"] ?? ""),
     });
   };
   const disks = context.node.disks.list();
   const trees = disks
-    .filter((disk) => wanted.length === 0 || wanted.includes(disk.path) || disk.partitions.some(({ path }) => wanted.includes(path)))
+    .filter(
+      (disk) =>
+        wanted.length === 0 ||
+        wanted.includes(disk.path) ||
+        disk.partitions.some(({ path }) => wanted.includes(path)),
+    )
     .map((disk) => {
-      const parts = disk.partitions.filter(({ path }) => wanted.length === 0 || wanted.includes(disk.path) || wanted.includes(path));
+      const parts = disk.partitions.filter(
+        ({ path }) => wanted.length === 0 || wanted.includes(disk.path) || wanted.includes(path),
+      );
       const whole = wanted.length === 0 || wanted.includes(disk.path);
-      return { disk: whole ? row(disk) : undefined, parts: disksOnly && whole ? [] : parts.map(({ number }) => row(disk, number)) };
+      return {
+        disk: whole ? row(disk) : undefined,
+        parts: disksOnly && whole ? [] : parts.map(({ number }) => row(disk, number)),
+      };
     });
   if (wanted.length > 0 && trees.length === 0) {
     context.err(`lsblk: ${wanted.join(" ")}: not a block device\n`);
@@ -324,17 +404,22 @@ const lsblk: CommandFunction = (context) => {
   }
   if (json) {
     const blockdevices = trees.flatMap(({ disk, parts }) =>
-      flat || !disk ? [...(disk ? [disk] : []), ...parts] : [parts.length > 0 ? { ...disk, children: parts } : disk],
+      flat || !disk
+        ? [...(disk ? [disk] : []), ...parts]
+        : [parts.length > 0 ? { ...disk, children: parts } : disk],
     );
     context.out(`${JSON.stringify({ blockdevices }, undefined, 3)}\n`);
     return 0;
   }
-  const cell = (value: Row[string] | undefined) => (Array.isArray(value) ? value.map((each) => each ?? "").join(",") : String(value ?? ""));
+  const cell = (value: Row[string] | undefined) =>
+    Array.isArray(value) ? value.map((each) => each ?? "").join(",") : String(value ?? "");
   if (head) context.out(`${columns.join(" ")}\n`);
   for (const { disk, parts } of trees) {
     for (const each of disk ? [disk, ...parts] : parts) {
       const cells = columns.map((column) => cell(each[column.toLowerCase()]));
-      context.out(`${!flat && each !== disk && disk && columns[0] === "NAME" ? "└─" : ""}${cells.join(" ")}\n`);
+      context.out(
+        `${!flat && each !== disk && disk && columns[0] === "NAME" ? "└─" : ""}${cells.join(" ")}\n`,
+      );
     }
   }
   return 0;
@@ -369,18 +454,24 @@ const findmnt: CommandFunction = (context) => {
     } else if (["--noheadings", "--raw", "--list", "--json"].includes(arg)) {
       if (arg === "--noheadings") head = false;
       if (arg === "--json") json = true;
-    } else if (["-S", "--source", "-T", "--target", "-M", "--mountpoint"].includes(arg)) wanted.push(args[(index += 1)] ?? "");
+    } else if (["-S", "--source", "-T", "--target", "-M", "--mountpoint"].includes(arg))
+      wanted.push(args[(index += 1)] ?? "");
     else if (/^--(source|target|mountpoint)=/.test(arg)) wanted.push(arg.slice(arg.indexOf("=") + 1));
     else if (arg.startsWith("-")) gapIn(context, `option ${arg}`);
     else wanted.push(arg);
   }
-  const found = context.node.disks.mountTable().filter(({ device, point }) => wanted.length === 0 || wanted.includes(device) || wanted.includes(point));
+  const found = context.node.disks
+    .mountTable()
+    .filter(({ device, point }) => wanted.length === 0 || wanted.includes(device) || wanted.includes(point));
   if (found.length === 0) return 1;
-  const rows = found.map(({ device, point, type }) => pick(context, columns, { TARGET: point, SOURCE: device, FSTYPE: type, OPTIONS: "rw,relatime" }));
+  const rows = found.map(({ device, point, type }) =>
+    pick(context, columns, { TARGET: point, SOURCE: device, FSTYPE: type, OPTIONS: "rw,relatime" }),
+  );
   if (json) context.out(`${JSON.stringify({ filesystems: rows }, undefined, 3)}\n`);
   else {
     if (head) context.out(`${columns.join(" ")}\n`);
-    for (const each of rows) context.out(`${columns.map((column) => String(each[column.toLowerCase()])).join(" ")}\n`);
+    for (const each of rows)
+      context.out(`${columns.map((column) => String(each[column.toLowerCase()])).join(" ")}\n`);
   }
   return 0;
 };
@@ -394,7 +485,8 @@ const mountpoint: CommandFunction = (context) => {
 
 const mount: CommandFunction = (context) => {
   if (context.argv.length > 1) gapIn(context, "mounting by hand");
-  for (const { device, point, type } of context.node.disks.mountTable()) context.out(`${device} on ${point} type ${type} (rw,relatime)\n`);
+  for (const { device, point, type } of context.node.disks.mountTable())
+    context.out(`${device} on ${point} type ${type} (rw,relatime)\n`);
   return 0;
 };
 
@@ -438,8 +530,13 @@ const ps: CommandFunction = (context) => {
   const found = /-p\s*([0-9,\s]+)/.exec(args);
   if (!found || !/-o\s*(comm|args|cmd|pid)=?/.test(args)) return gapIn(context, args);
   let status = 1;
-  for (const pid of (found[1] ?? "").split(/[\s,]+/).filter(Boolean).map(Number)) {
-    const name = context.node.holders.find((holder) => holder.pid === pid)?.command ?? context.node.processes.get(pid)?.name;
+  for (const pid of (found[1] ?? "")
+    .split(/[\s,]+/)
+    .filter(Boolean)
+    .map(Number)) {
+    const name =
+      context.node.holders.find((holder) => holder.pid === pid)?.command ??
+      context.node.processes.get(pid)?.name;
     if (name === undefined) continue;
     status = 0;
     context.out(`${/-o\s*pid=?/.test(args) ? `${pid} ` : ""}${name}\n`);
@@ -458,7 +555,9 @@ const power =
   };
 
 const journalctl: CommandFunction = (context) => {
-  const text = context.node.files.find("/var/log/messages") ? context.node.files.read("/var/log/messages") : "";
+  const text = context.node.files.find("/var/log/messages")
+    ? context.node.files.read("/var/log/messages")
+    : "";
   context.out(text);
   return 0;
 };

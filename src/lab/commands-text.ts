@@ -14,7 +14,11 @@ export function options(
   context: Context,
   flags: string,
   valued = "",
-): { readonly set: ReadonlySet<string>; readonly values: ReadonlyMap<string, string>; readonly rest: readonly string[] } {
+): {
+  readonly set: ReadonlySet<string>;
+  readonly values: ReadonlyMap<string, string>;
+  readonly rest: readonly string[];
+} {
   const set = new Set<string>();
   const values = new Map<string, string>();
   const [, ...args] = context.argv;
@@ -41,8 +45,12 @@ export function options(
 }
 
 /** The texts of the named files, or standard input without names. A file that cannot be read is told and left out. */
-export async function inputs(context: Context, names: readonly string[]): Promise<{ readonly texts: readonly (readonly [string, string])[]; readonly failed: boolean }> {
-  if (names.length === 0) return { texts: [["", await context.process.orDeath(context.stdin.all())]], failed: false };
+export async function inputs(
+  context: Context,
+  names: readonly string[],
+): Promise<{ readonly texts: readonly (readonly [string, string])[]; readonly failed: boolean }> {
+  if (names.length === 0)
+    return { texts: [["", await context.process.orDeath(context.stdin.all())]], failed: false };
   const texts: (readonly [string, string])[] = [];
   let failed = false;
   for (const name of names) {
@@ -83,7 +91,16 @@ const echo: CommandFunction = (context) => {
 
 function escapes(text: string): string {
   return text.replace(/\\(0[0-7]{0,3}|[0-7]{1,3}|[\\abfnrtv])/g, (_, code: string) => {
-    const named: { readonly [code: string]: string } = { "\\": "\\", a: "\x07", b: "\b", f: "\f", n: "\n", r: "\r", t: "\t", v: "\v" };
+    const named: { readonly [code: string]: string } = {
+      "\\": "\\",
+      a: "\x07",
+      b: "\b",
+      f: "\f",
+      n: "\n",
+      r: "\r",
+      t: "\t",
+      v: "\v",
+    };
     return named[code] ?? String.fromCharCode(parseInt(code, 8) & 255);
   });
 }
@@ -92,30 +109,34 @@ const printf: CommandFunction = (context) => {
   const [, format = "", ...args] = context.argv;
   let index = 0;
   let failed = false;
-  if (/%(?![-0]*\d*(?:\.\d+)?[sdixXucbo%])/.test(format.replace(/%%/g, ""))) gapIn(context, `the format ${format}`);
+  if (/%(?![-0]*\d*(?:\.\d+)?[sdixXucbo%])/.test(format.replace(/%%/g, "")))
+    gapIn(context, `the format ${format}`);
   const pieces = escapes(format.replace(/%/g, "\x00")).replaceAll("\x00", "%");
   do {
     context.out(
-      pieces.replace(/%(-?)(0?)(\d*)(?:\.(\d+))?([sdixXucbo%])/g, (_, left: string, zero: string, width: string, precision: string | undefined, kind: string) => {
-        if (kind === "%") return "%";
-        const arg = args[index] ?? "";
-        index += 1;
-        let text = arg;
-        if ("dixXuo".includes(kind)) {
-          const value = arg === "" ? 0 : Number(arg.startsWith("'") ? arg.charCodeAt(1) : arg);
-          if (!Number.isFinite(value)) {
-            context.err(`printf: ${arg}: expected numeric value\n`);
-            failed = true;
-          }
-          const radix = kind === "x" || kind === "X" ? 16 : kind === "o" ? 8 : 10;
-          text = Math.trunc(Number.isFinite(value) ? value : 0).toString(radix);
-          if (kind === "X") text = text.toUpperCase();
-        } else if (kind === "b") text = escapes(arg);
-        else if (kind === "c") text = arg.slice(0, 1);
-        else if (precision !== undefined) text = arg.slice(0, Number(precision));
-        const pad = Number(width || 0);
-        return left ? text.padEnd(pad) : text.padStart(pad, zero && kind !== "s" ? "0" : " ");
-      }),
+      pieces.replace(
+        /%(-?)(0?)(\d*)(?:\.(\d+))?([sdixXucbo%])/g,
+        (_, left: string, zero: string, width: string, precision: string | undefined, kind: string) => {
+          if (kind === "%") return "%";
+          const arg = args[index] ?? "";
+          index += 1;
+          let text = arg;
+          if ("dixXuo".includes(kind)) {
+            const value = arg === "" ? 0 : Number(arg.startsWith("'") ? arg.charCodeAt(1) : arg);
+            if (!Number.isFinite(value)) {
+              context.err(`printf: ${arg}: expected numeric value\n`);
+              failed = true;
+            }
+            const radix = kind === "x" || kind === "X" ? 16 : kind === "o" ? 8 : 10;
+            text = Math.trunc(Number.isFinite(value) ? value : 0).toString(radix);
+            if (kind === "X") text = text.toUpperCase();
+          } else if (kind === "b") text = escapes(arg);
+          else if (kind === "c") text = arg.slice(0, 1);
+          else if (precision !== undefined) text = arg.slice(0, Number(precision));
+          const pad = Number(width || 0);
+          return left ? text.padEnd(pad) : text.padStart(pad, zero && kind !== "s" ? "0" : " ");
+        },
+      ),
     );
   } while (index < args.length && /%[^%]/.test(format));
   return failed ? 1 : 0;
@@ -125,7 +146,11 @@ const grep: CommandFunction = async (context) => {
   const { set, values, rest } = options(context, "qxFcvEinolshHw", "em");
   const pattern = values.get("e") ?? rest[0] ?? "";
   const names = values.has("e") ? rest : rest.slice(1);
-  const source = set.has("F") ? pattern.split("\n").map(literal).join("|") : set.has("E") ? pattern : basic(pattern);
+  const source = set.has("F")
+    ? pattern.split("\n").map(literal).join("|")
+    : set.has("E")
+      ? pattern
+      : basic(pattern);
   const whole = set.has("x") ? `^(?:${source})$` : set.has("w") ? `\\b(?:${source})\\b` : source;
   const regExp = new RegExp(classes(whole), set.has("i") ? "i" : "");
   const { texts, failed } = await inputs(context, names);
@@ -139,7 +164,9 @@ const grep: CommandFunction = async (context) => {
       here += 1;
       if (set.has("q") || set.has("c") || set.has("l")) continue;
       const number = set.has("n") ? `${index + 1}:` : "";
-      const shown = set.has("o") ? [...line.matchAll(new RegExp(regExp, `g${regExp.flags}`))].map(([match]) => match) : [line];
+      const shown = set.has("o")
+        ? [...line.matchAll(new RegExp(regExp, `g${regExp.flags}`))].map(([match]) => match)
+        : [line];
       for (const each of shown) context.out(`${head}${number}${each}\n`);
     }
     if (set.has("c") && !set.has("q")) context.out(`${head}${here}\n`);
@@ -172,7 +199,16 @@ export function basic(pattern: string): string {
 
 const classes = (source: string): string =>
   source.replace(/\[:(\w+):\]/g, (_, name: string) => {
-    const known: { readonly [name: string]: string } = { alnum: "A-Za-z0-9", alpha: "A-Za-z", digit: "0-9", lower: "a-z", space: "\\s", upper: "A-Z", xdigit: "0-9A-Fa-f", blank: " \\t" };
+    const known: { readonly [name: string]: string } = {
+      alnum: "A-Za-z0-9",
+      alpha: "A-Za-z",
+      digit: "0-9",
+      lower: "a-z",
+      space: "\\s",
+      upper: "A-Z",
+      xdigit: "0-9A-Fa-f",
+      blank: " \\t",
+    };
     return known[name] ?? "";
   });
 
@@ -182,13 +218,24 @@ const sed: CommandFunction = async (context) => {
   const names = values.has("e") ? rest : rest.slice(1);
   const extended = set.has("E") || set.has("r");
   const translate = (pattern: string) => new RegExp(classes(extended ? pattern : basic(pattern)));
-  const edits = script.split(/;\s*|\n/).filter(Boolean).map((text) => {
-    const found = /^(?:(\d+|\$)(?:,(\d+|\$))?|\/((?:[^/\\]|\\.)*)\/)?\s*(?:s(.)(.*)|([pdq]))$/.exec(text.trim());
-    if (!found) return gapIn(context, `the script ${text}`);
-    const [, from, to, match, mark, body = "", verb] = found;
-    const parts = mark === undefined ? [] : body.split(new RegExp(`(?<!\\\\)${literal(mark)}`));
-    return { from, to, match: match === undefined ? undefined : translate(match), verb: verb ?? "s", parts };
-  });
+  const edits = script
+    .split(/;\s*|\n/)
+    .filter(Boolean)
+    .map((text) => {
+      const found = /^(?:(\d+|\$)(?:,(\d+|\$))?|\/((?:[^/\\]|\\.)*)\/)?\s*(?:s(.)(.*)|([pdq]))$/.exec(
+        text.trim(),
+      );
+      if (!found) return gapIn(context, `the script ${text}`);
+      const [, from, to, match, mark, body = "", verb] = found;
+      const parts = mark === undefined ? [] : body.split(new RegExp(`(?<!\\\\)${literal(mark)}`));
+      return {
+        from,
+        to,
+        match: match === undefined ? undefined : translate(match),
+        verb: verb ?? "s",
+        parts,
+      };
+    });
   const { texts, failed } = await inputs(context, names);
   const all = lines(texts.map(([, text]) => text).join(""));
   outer: for (const [index, original] of all.entries()) {
@@ -206,7 +253,11 @@ const sed: CommandFunction = async (context) => {
         const [pattern = "", to = "", flags = ""] = parts;
         const before = line;
         const regExp = translate(pattern);
-        const replacement = to.replace(/\$/g, "$$$$").replace(/\\(\d)/g, "$$$1").replace(/(?<!\\)&/g, "$$&").replace(/\\([&/n])/g, (_, c: string) => (c === "n" ? "\n" : c));
+        const replacement = to
+          .replace(/\$/g, "$$$$")
+          .replace(/\\(\d)/g, "$$$1")
+          .replace(/(?<!\\)&/g, "$$&")
+          .replace(/\\([&/n])/g, (_, c: string) => (c === "n" ? "\n" : c));
         line = line.replace(new RegExp(regExp, flags.includes("g") ? "g" : ""), replacement);
         if (flags.includes("p") && line !== before) context.out(`${line}\n`);
       }
@@ -224,17 +275,29 @@ const cut: CommandFunction = async (context) => {
       const [from = "", to] = range.split("-");
       const last = to === undefined ? Number(from) : to === "" ? count : Number(to);
       const first = from === "" ? 1 : Number(from);
-      return Array.from({ length: Math.max(0, Math.min(last, count) - first + 1) }, (_, index) => first + index - 1);
+      return Array.from(
+        { length: Math.max(0, Math.min(last, count) - first + 1) },
+        (_, index) => first + index - 1,
+      );
     });
   const { texts, failed } = await inputs(context, rest);
   for (const [, text] of texts)
     for (const line of lines(text)) {
       const delimiter = values.get("d") ?? "\t";
-      if (!values.has("f")) context.out(`${chosen(line.length).map((at) => line[at]).join("")}\n`);
+      if (!values.has("f"))
+        context.out(
+          `${chosen(line.length)
+            .map((at) => line[at])
+            .join("")}\n`,
+        );
       else if (!line.includes(delimiter)) context.out(set.has("s") ? "" : `${line}\n`);
       else {
         const fields = line.split(delimiter);
-        context.out(`${chosen(fields.length).map((at) => fields[at]).join(delimiter)}\n`);
+        context.out(
+          `${chosen(fields.length)
+            .map((at) => fields[at])
+            .join(delimiter)}\n`,
+        );
       }
     }
   return failed ? 1 : 0;
@@ -252,14 +315,26 @@ const ends =
       const bytes = values.get("c");
       if (bytes !== undefined) {
         const count = Number(bytes);
-        context.out(fromStart ? text.slice(0, count) : bytes.startsWith("+") ? text.slice(count - 1) : text.slice(Math.max(0, text.length - count)));
+        context.out(
+          fromStart
+            ? text.slice(0, count)
+            : bytes.startsWith("+")
+              ? text.slice(count - 1)
+              : text.slice(Math.max(0, text.length - count)),
+        );
         continue;
       }
       const given = values.get("n") ?? "10";
       const all = lines(text);
       const count = Math.abs(Number(given));
-      if (fromStart) context.out(joined(given.startsWith("-") ? all.slice(0, Math.max(0, all.length - count)) : all.slice(0, count)));
-      else context.out(joined(given.startsWith("+") ? all.slice(count - 1) : all.slice(Math.max(0, all.length - count))));
+      if (fromStart)
+        context.out(
+          joined(given.startsWith("-") ? all.slice(0, Math.max(0, all.length - count)) : all.slice(0, count)),
+        );
+      else
+        context.out(
+          joined(given.startsWith("+") ? all.slice(count - 1) : all.slice(Math.max(0, all.length - count))),
+        );
     }
     return failed ? 1 : 0;
   };
@@ -269,7 +344,9 @@ const tr: CommandFunction = async (context) => {
   const expand = (text: string): string =>
     classes(escapes(text).replace(/\[:(\w+):\]/g, "[:$1:]"))
       .replace(/(.)-(.)/gs, (_, a: string, b: string) =>
-        Array.from({ length: b.charCodeAt(0) - a.charCodeAt(0) + 1 }, (__, index) => String.fromCharCode(a.charCodeAt(0) + index)).join(""),
+        Array.from({ length: b.charCodeAt(0) - a.charCodeAt(0) + 1 }, (__, index) =>
+          String.fromCharCode(a.charCodeAt(0) + index),
+        ).join(""),
       )
       .replaceAll("\\s", " \t\n\r\f\v");
   const from = expand(rest[0] ?? "");
@@ -283,7 +360,9 @@ const tr: CommandFunction = async (context) => {
       continue;
     }
     const target = to === "" ? from : to;
-    const next = to !== "" && inSet(c) ? (set.has("c") ? (to.at(-1) as string) : (to[from.indexOf(c)] ?? (to.at(-1)))) : c;
+    // A second set that is shorter goes on with its last character.
+    const last = to.slice(-1);
+    const next = to === "" || !inSet(c) ? c : set.has("c") ? last : (to[from.indexOf(c)] ?? last);
     if (set.has("s") && target.includes(next) && result.endsWith(next)) continue;
     result += next;
   }
@@ -295,8 +374,14 @@ const wc: CommandFunction = async (context) => {
   const { set, rest } = options(context, "lcw");
   const { texts, failed } = await inputs(context, rest);
   for (const [name, text] of texts) {
-    const counts = { l: text.split("\n").length - 1, w: text.split(/\s+/).filter(Boolean).length, c: text.length };
-    const shown = (["l", "w", "c"] as const).filter((kind) => set.size === 0 || set.has(kind)).map((kind) => counts[kind]);
+    const counts = {
+      l: text.split("\n").length - 1,
+      w: text.split(/\s+/).filter(Boolean).length,
+      c: text.length,
+    };
+    const shown = (["l", "w", "c"] as const)
+      .filter((kind) => set.size === 0 || set.has(kind))
+      .map((kind) => counts[kind]);
     context.out(`${shown.join(" ")}${name === "" ? "" : ` ${name}`}\n`);
   }
   return failed ? 1 : 0;
@@ -305,7 +390,10 @@ const wc: CommandFunction = async (context) => {
 const sort: CommandFunction = async (context) => {
   const { set, values, rest } = options(context, "runV", "kt");
   const { texts, failed } = await inputs(context, rest);
-  const key = (line: string) => (values.has("k") ? (line.split(values.get("t") ?? /\s+/)[Number.parseInt(values.get("k") as string, 10) - 1] ?? "") : line);
+  const key = (line: string) =>
+    values.has("k")
+      ? (line.split(values.get("t") ?? /\s+/)[Number.parseInt(values.get("k") as string, 10) - 1] ?? "")
+      : line;
   let all = texts.flatMap(([, text]) => lines(text));
   all.sort((a, b) => {
     const [left, right] = [key(a), key(b)];
@@ -313,7 +401,8 @@ const sort: CommandFunction = async (context) => {
     return byNumber || (left < right ? -1 : left > right ? 1 : 0);
   });
   if (set.has("r")) all.reverse();
-  if (set.has("u")) all = all.filter((line, index) => index === 0 || key(line) !== key(all[index - 1] as string));
+  if (set.has("u"))
+    all = all.filter((line, index) => index === 0 || key(line) !== key(all[index - 1] as string));
   context.out(joined(all));
   return failed ? 1 : 0;
 };
@@ -328,14 +417,16 @@ const uniq: CommandFunction = async (context) => {
     else runs.push({ line, count: 1 });
   }
   for (const { line, count } of runs)
-    if (!set.has("d") || count > 1) context.out(`${set.has("c") ? `${String(count).padStart(7)} ` : ""}${line}\n`);
+    if (!set.has("d") || count > 1)
+      context.out(`${set.has("c") ? `${String(count).padStart(7)} ` : ""}${line}\n`);
   return failed ? 1 : 0;
 };
 
 const tee: CommandFunction = async (context) => {
   const { set, rest } = options(context, "a");
   const text = await context.process.orDeath(context.stdin.all());
-  for (const name of rest) context.change(() => context.node.files.write(context.path(name), text, { append: set.has("a") }));
+  for (const name of rest)
+    context.change(() => context.node.files.write(context.path(name), text, { append: set.has("a") }));
   context.out(text);
   return 0;
 };
@@ -343,7 +434,9 @@ const tee: CommandFunction = async (context) => {
 const basename: CommandFunction = (context) => {
   const [, path = "", suffix = ""] = context.argv;
   const name = path.replace(/\/+$/, "").replace(/^.*\//, "") || "/";
-  context.out(`${suffix !== "" && name !== suffix && name.endsWith(suffix) ? name.slice(0, -suffix.length) : name}\n`);
+  context.out(
+    `${suffix !== "" && name !== suffix && name.endsWith(suffix) ? name.slice(0, -suffix.length) : name}\n`,
+  );
   return 0;
 };
 
@@ -356,7 +449,8 @@ const dirname: CommandFunction = (context) => {
 
 const seq: CommandFunction = (context) => {
   const numbers = context.argv.slice(1).map(Number);
-  const [first, step, last] = numbers.length === 1 ? [1, 1, numbers[0]] : numbers.length === 2 ? [numbers[0], 1, numbers[1]] : numbers;
+  const [first, step, last] =
+    numbers.length === 1 ? [1, 1, numbers[0]] : numbers.length === 2 ? [numbers[0], 1, numbers[1]] : numbers;
   for (let value = first ?? 1; value <= (last ?? 0); value += step ?? 1) context.out(`${value}\n`);
   return 0;
 };
@@ -370,7 +464,10 @@ const yes: CommandFunction = (context) => {
 const sha256sum: CommandFunction = async (context) => {
   const { rest } = options(context, "b");
   const { texts, failed } = await inputs(context, rest);
-  for (const [name, text] of texts) context.out(`${createHash("sha256").update(Buffer.from(text, "latin1")).digest("hex")}  ${name || "-"}\n`);
+  for (const [name, text] of texts)
+    context.out(
+      `${createHash("sha256").update(Buffer.from(text, "latin1")).digest("hex")}  ${name || "-"}\n`,
+    );
   return failed ? 1 : 0;
 };
 

@@ -11,7 +11,9 @@ type JsonObject = { readonly [key: string]: Json };
 
 export function describeWorld(lab: Lab): JsonObject {
   return {
-    clusters: Object.fromEntries([...lab.clusters.values()].map((cluster) => [cluster.name, describeCluster(cluster)])),
+    clusters: Object.fromEntries(
+      [...lab.clusters.values()].map((cluster) => [cluster.name, describeCluster(cluster)]),
+    ),
     instances: Object.fromEntries(
       lab.cloud.listInstances().map((instance) => [
         instance.name,
@@ -20,7 +22,9 @@ export function describeWorld(lab: Lab): JsonObject {
           power: instance.power,
           onGuestShutdown: instance.onGuestShutdown,
           tags: { ...instance.tags },
-          attachments: Object.fromEntries(lab.cloud.attached(instance.id).map(({ device, volume }) => [device, volume])),
+          attachments: Object.fromEntries(
+            lab.cloud.attached(instance.id).map(({ device, volume }) => [device, volume]),
+          ),
         },
       ]),
     ),
@@ -30,8 +34,16 @@ export function describeWorld(lab: Lab): JsonObject {
         {
           state: volume.state,
           tags: { ...volume.tags },
-          content: { kind: volume.content.kind, dirty: volume.content.dirty, data: { ...withoutCounter(volume.content.data) } },
-          control: Object.fromEntries(Object.entries(volume.content.control).filter(([key]) => key !== "lastUpdate" && key !== "breakTime")),
+          content: {
+            kind: volume.content.kind,
+            dirty: volume.content.dirty,
+            data: { ...withoutCounter(volume.content.data) },
+          },
+          control: Object.fromEntries(
+            Object.entries(volume.content.control).filter(
+              ([key]) => key !== "lastUpdate" && key !== "breakTime",
+            ),
+          ),
         },
       ]),
     ),
@@ -64,7 +76,12 @@ function describeMember(member: Member): JsonObject {
     core: member.core,
     agent: member.agent,
     suspendedMonitors: [...member.suspended].sort(),
-    units: Object.fromEntries([...node.systemd.units].map(([name, { enabled, active }]) => [name, `${enabled ? "enabled" : "disabled"}, ${active ? "active" : "inactive"}`])),
+    units: Object.fromEntries(
+      [...node.systemd.units].map(([name, { enabled, active }]) => [
+        name,
+        `${enabled ? "enabled" : "disabled"}, ${active ? "active" : "inactive"}`,
+      ]),
+    ),
     timers: [...node.systemd.timers.keys()].sort(),
     services: [...node.systemd.services.keys()].sort(),
     processes: [...node.processes.values()].map(({ name }) => name).sort(),
@@ -79,9 +96,12 @@ export function differences(before: Json, after: Json, path = ""): readonly stri
   if (isObject(before) && isObject(after))
     return [...new Set([...Object.keys(before), ...Object.keys(after)])]
       .sort()
-      .flatMap((key) => differences(before[key] ?? null, after[key] ?? null, path === "" ? key : `${path}.${key}`));
+      .flatMap((key) =>
+        differences(before[key] ?? null, after[key] ?? null, path === "" ? key : `${path}.${key}`),
+      );
   const [left, right] = [JSON.stringify(before), JSON.stringify(after)];
   return left === right ? [] : [`${path}: ${left} → ${right}`];
 }
 
-const isObject = (value: Json): value is JsonObject => typeof value === "object" && value !== null && !Array.isArray(value);
+const isObject = (value: Json): value is JsonObject =>
+  typeof value === "object" && value !== null && !Array.isArray(value);

@@ -88,7 +88,9 @@ export class Disks {
   refresh(): void {
     const { files } = this.#node;
     const disks = this.list();
-    const state = JSON.stringify(disks.map(({ path, volume, partitions }) => [path, volume, partitions.map((p) => p.partUuid)]));
+    const state = JSON.stringify(
+      disks.map(({ path, volume, partitions }) => [path, volume, partitions.map((p) => p.partUuid)]),
+    );
     if (state === this.#planted) return;
     this.#planted = state;
     files.uproot("/dev", (path) => ["/dev/null", "/dev/zero", "/dev/tty"].includes(path));
@@ -100,13 +102,17 @@ export class Disks {
         files.plantDevice(partition.path);
         files.plantLink(`/dev/disk/by-partuuid/${partition.partUuid}`, partition.path);
         if (disk.serial !== undefined)
-          files.plantLink(`/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_${disk.serial}-part${partition.number}`, partition.path);
+          files.plantLink(
+            `/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_${disk.serial}-part${partition.number}`,
+            partition.path,
+          );
       }
     }
   }
 
   mount(mount: Mount): void {
-    if (!this.#node.files.mounts.some(({ point }) => point === mount.point)) this.#node.files.mounts.push(mount);
+    if (!this.#node.files.mounts.some(({ point }) => point === mount.point))
+      this.#node.files.mounts.push(mount);
   }
 
   unmount(point: string): boolean {

@@ -38,7 +38,8 @@ const messages = {
   EBUSY: "Device or resource busy",
 } as const;
 
-export type FileChange = "file-written" | "file-removed" | "folder-made" | "folder-removed" | "link-made" | "mode-set";
+export type FileChange =
+  "file-written" | "file-removed" | "folder-made" | "folder-removed" | "link-made" | "mode-set";
 
 export class Files {
   readonly #entries = new Map<string, Entry>();
@@ -52,9 +53,21 @@ export class Files {
   constructor(now: () => number, changed: (change: FileChange, path: string) => void) {
     this.#now = now;
     this.#changed = changed;
-    for (const path of ["/", "/run", "/tmp", "/dev", "/proc", "/etc", "/var/lib", "/var/log", "/root", "/mnt"])
+    for (const path of [
+      "/",
+      "/run",
+      "/tmp",
+      "/dev",
+      "/proc",
+      "/etc",
+      "/var/lib",
+      "/var/log",
+      "/root",
+      "/mnt",
+    ])
       this.plant(path, undefined);
-    for (const device of ["null", "zero", "tty"]) this.#entries.set(`/dev/${device}`, { kind: "dev", device: "null", mtime: 0 });
+    for (const device of ["null", "zero", "tty"])
+      this.#entries.set(`/dev/${device}`, { kind: "dev", device: "null", mtime: 0 });
   }
 
   /** Puts a file (or a folder, without bytes) with the folders above it, without anybody being told: set-up only. */
@@ -64,7 +77,9 @@ export class Files {
       if (!this.#entries.has(folder)) this.#entries.set(folder, { kind: "dir", mode: 0o755, mtime });
     this.#entries.set(
       path,
-      bytes === undefined ? { kind: "dir", mode: mode ?? 0o755, mtime } : { kind: "file", bytes, mode: mode ?? 0o644, mtime },
+      bytes === undefined
+        ? { kind: "dir", mode: mode ?? 0o755, mtime }
+        : { kind: "file", bytes, mode: mode ?? 0o644, mtime },
     );
   }
 
@@ -138,7 +153,11 @@ export class Files {
   }
 
   /** `quiet`: a later write through a file that is already open; the change was told at its opening. */
-  write(path: string, bytes: string, options: { append?: boolean; mode?: number; quiet?: boolean } = {}): void {
+  write(
+    path: string,
+    bytes: string,
+    options: { append?: boolean; mode?: number; quiet?: boolean } = {},
+  ): void {
     const real = this.resolve(path);
     const old = this.#at(real);
     if (old?.kind === "dir") throw new FileError("EISDIR");
@@ -263,7 +282,9 @@ export class Files {
     const prefix = real === "/" ? "/" : `${real}/`;
     const names = new Set<string>();
     const mount = this.mounts.find(({ point }) => point === real) ?? this.#mountOf(real);
-    const paths = mount ? Object.keys(mount.read()).map((file) => `${mount.point}/${file}`) : this.#entries.keys();
+    const paths = mount
+      ? Object.keys(mount.read()).map((file) => `${mount.point}/${file}`)
+      : this.#entries.keys();
     for (const each of paths) {
       const name = each.startsWith(prefix) ? each.slice(prefix.length).split("/")[0] : undefined;
       if (name) names.add(name);
@@ -276,7 +297,12 @@ export class Files {
     const found: { [path: string]: string } = {};
     for (const [path, entry] of [...this.#entries].sort(([a], [b]) => (a < b ? -1 : 1)))
       if (path.startsWith(`${folder}/`))
-        found[path] = entry.kind === "file" ? entry.bytes : entry.kind === "link" ? `-> ${entry.target}` : `(${entry.kind})`;
+        found[path] =
+          entry.kind === "file"
+            ? entry.bytes
+            : entry.kind === "link"
+              ? `-> ${entry.target}`
+              : `(${entry.kind})`;
     return found;
   }
 

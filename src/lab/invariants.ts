@@ -41,7 +41,9 @@ export const rules: readonly Rule[] = [
               : cluster
                   .mirrorsOf(group.name, cluster.member(node))
                   // The source of a copy is YELLOW to an operator and good all the same.
-                  .filter((mirror) => mirror.control(node)?.colour !== "GREEN" || mirror.recovery?.to === node)
+                  .filter(
+                    (mirror) => mirror.control(node)?.colour !== "GREEN" || mirror.recovery?.to === node,
+                  )
                   .map((mirror) => `group ${group.name} is online on ${node}, where ${mirror.name} is stale`),
           ),
         ),
@@ -58,7 +60,9 @@ export const rules: readonly Rule[] = [
           // What has not met yet is not reported as equal by anybody.
           if (mirror.control(one)?.fresh !== false || mirror.control(two)?.fresh !== false) return [];
           if (mirror.control(one)?.alone || mirror.control(two)?.alone) return [];
-          const same = JSON.stringify(sorted(mirror.content(one)?.data)) === JSON.stringify(sorted(mirror.content(two)?.data));
+          const same =
+            JSON.stringify(sorted(mirror.content(one)?.data)) ===
+            JSON.stringify(sorted(mirror.content(two)?.data));
           return same ? [] : [`mirror ${mirror.name} is GREEN on both sides, and they hold different files`];
         }),
       ),
@@ -69,7 +73,11 @@ export const rules: readonly Rule[] = [
       if (effect.detail.kind !== "data-written") return [];
       const node = String(effect.detail["node"]);
       const mirror = lab.clusterOf(node).mirrors.find(({ name }) => name === effect.detail["mirror"]);
-      return mirror?.control(node)?.colour === "GREEN" ? [] : [`${String(effect.detail["path"])} was written to ${node}, where ${String(effect.detail["mirror"])} is stale`];
+      return mirror?.control(node)?.colour === "GREEN"
+        ? []
+        : [
+            `${String(effect.detail["path"])} was written to ${node}, where ${String(effect.detail["mirror"])} is stale`,
+          ];
     },
   },
   {
@@ -78,12 +86,18 @@ export const rules: readonly Rule[] = [
   },
 ];
 
-const sorted = (data: { readonly [path: string]: string } | undefined) => Object.entries(data ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
+const sorted = (data: { readonly [path: string]: string } | undefined) =>
+  Object.entries(data ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
 
-export function watch(lab: Lab, onBreach: (breach: Breach) => void, watched: readonly Rule[] = rules): () => void {
+export function watch(
+  lab: Lab,
+  onBreach: (breach: Breach) => void,
+  watched: readonly Rule[] = rules,
+): () => void {
   const listener = ({ effect }: { readonly effect?: Effect }) => {
     if (!effect) return;
-    for (const rule of watched) for (const what of rule.check(lab, effect)) onBreach({ rule: rule.name, what, effect });
+    for (const rule of watched)
+      for (const what of rule.check(lab, effect)) onBreach({ rule: rule.name, what, effect });
   };
   lab.heart.listeners.add(listener);
   return () => lab.heart.listeners.delete(listener);

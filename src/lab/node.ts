@@ -73,7 +73,13 @@ export class LabNode {
   #pid = 600;
   #life = new AbortController();
 
-  constructor(options: { name: string; instance: string; heart: Heart; hardware: Hardware; times: NodeTimes }) {
+  constructor(options: {
+    name: string;
+    instance: string;
+    heart: Heart;
+    hardware: Hardware;
+    times: NodeTimes;
+  }) {
     this.name = options.name;
     this.instance = options.instance;
     this.heart = options.heart;
@@ -81,12 +87,16 @@ export class LabNode {
     this.times = options.times;
     this.files = new Files(
       () => this.heart.clock.now(),
-      (change, path) => this.heart.effect(`${change} ${path} on ${this.name}`, { kind: change, node: this.name, path }),
+      (change, path) =>
+        this.heart.effect(`${change} ${path} on ${this.name}`, { kind: change, node: this.name, path }),
     );
     this.disks = new Disks(this);
     this.systemd = new Systemd(this);
     this.files.plantComputed("/proc/sys/kernel/random/boot_id", () => `${this.bootId}\n`);
-    this.files.plantComputed("/proc/uptime", () => `${this.uptimeSeconds.toFixed(2)} ${this.uptimeSeconds.toFixed(2)}\n`);
+    this.files.plantComputed(
+      "/proc/uptime",
+      () => `${this.uptimeSeconds.toFixed(2)} ${this.uptimeSeconds.toFixed(2)}\n`,
+    );
     this.files.plantComputed("/proc/mounts", () => this.disks.mountsText());
     this.files.plant("/etc/hostname", `${this.name}\n`);
   }
@@ -132,6 +142,7 @@ export class LabNode {
   startUp(): void {
     this.#life = new AbortController();
     this.#systemUp();
+    this.bootedAt -= 20 * 86_400_000;
   }
 
   powerOn(): void {
@@ -144,7 +155,11 @@ export class LabNode {
     if (this.state !== "up" && this.state !== "booting") return;
     const before = this.state;
     this.state = "stopping";
-    this.heart.effect(`${this.name} is shutting down`, { kind: "node-stopping", node: this.name, reboot: kind === "reboot" }, cause);
+    this.heart.effect(
+      `${this.name} is shutting down`,
+      { kind: "node-stopping", node: this.name, reboot: kind === "reboot" },
+      cause,
+    );
     const life = this.#life;
     const end = async () => {
       if (before === "up") for (const listener of this.#listeners) await listener.goingDown(this);
@@ -197,7 +212,8 @@ export class LabNode {
   #systemUp(): void {
     this.boots += 1;
     this.bootedAt = this.heart.clock.now();
-    const hex = (length: number) => Array.from({ length }, () => Math.floor(this.heart.random() * 16).toString(16)).join("");
+    const hex = (length: number) =>
+      Array.from({ length }, () => Math.floor(this.heart.random() * 16).toString(16)).join("");
     this.bootId = `${hex(8)}-${hex(4)}-4${hex(3)}-8${hex(3)}-${hex(12)}`;
     this.files.forgetVolatile();
     this.disks.deal();
@@ -217,7 +233,8 @@ export class LabNode {
     for (const session of [...this.#sessions]) session.end({});
     this.disks.unmountAll();
     this.state = "down";
-    if (wasUp) this.heart.effect(`${this.name} is down`, { kind: "node-down", node: this.name, orderly }, undefined);
+    if (wasUp)
+      this.heart.effect(`${this.name} is down`, { kind: "node-down", node: this.name, orderly }, undefined);
     for (const listener of this.#listeners) listener.gone(this, orderly);
   }
 
@@ -282,7 +299,8 @@ export class LabNode {
       this.#serve(argv, io, row, process, fault).then(
         (result) => session.end(result),
         (error: unknown) => {
-          if (error instanceof Killed) session.end(error.signalName === undefined ? {} : { signal: error.signalName });
+          if (error instanceof Killed)
+            session.end(error.signalName === undefined ? {} : { signal: error.signalName });
           else {
             this.#sessions.delete(session);
             reject(error);
@@ -369,12 +387,22 @@ export class LabNode {
   }
 
   /** Runs something that nobody waits for: a timer's command, a unit's. */
-  async runDetached(argv: readonly string[], cause: Received | undefined, name: string): Promise<number | undefined> {
+  async runDetached(
+    argv: readonly string[],
+    cause: Received | undefined,
+    name: string,
+  ): Promise<number | undefined> {
     const process = this.spawn(name, cause);
     const nothing: Sink = () => undefined;
     let gap = false;
     const shell = new ShellRun(
-      { node: this, commands: this.commands, gap: () => (gap = true), keepsOpen: () => undefined, sessionOutputs: new Set() },
+      {
+        node: this,
+        commands: this.commands,
+        gap: () => (gap = true),
+        keepsOpen: () => undefined,
+        sessionOutputs: new Set(),
+      },
       process,
       { stdin: new Input(""), out: nothing, err: nothing },
       { env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LANG: "ja_JP.UTF-8" }, folder: "/" },
@@ -412,7 +440,8 @@ export function unwrapped(argv: readonly string[]): readonly string[] {
       const at = rest.findIndex((word, index) => index > 0 && !/^[A-Za-z_][A-Za-z0-9_]*=/.test(word));
       if (at < 0 || rest[at]?.startsWith("-")) return rest;
       rest = rest.slice(at);
-    } else if (rest[0] === "sudo") rest = rest.slice(1).filter((word, index, all) => !isSudoOption(all, index, word));
+    } else if (rest[0] === "sudo")
+      rest = rest.slice(1).filter((word, index, all) => !isSudoOption(all, index, word));
     else return rest;
   }
 }
@@ -423,5 +452,7 @@ const isSudoOption = (words: readonly string[], index: number, word: string): bo
 /** A script by its name and arguments, anything else as it is. */
 function oneLine(argv: readonly string[]): string {
   const [command, option, , name, ...args] = argv;
-  return command === "sh" && option === "-c" && name !== undefined ? [name, ...args].join(" ") : argv.join(" ");
+  return command === "sh" && option === "-c" && name !== undefined
+    ? [name, ...args].join(" ")
+    : argv.join(" ");
 }

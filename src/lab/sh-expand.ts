@@ -118,7 +118,10 @@ async function valueOf(shell: Variables, part: Part): Promise<string | readonly 
   }
 }
 
-async function parameter(shell: Variables, part: Part & { kind: "parameter" }): Promise<string | readonly string[]> {
+async function parameter(
+  shell: Variables,
+  part: Part & { kind: "parameter" },
+): Promise<string | readonly string[]> {
   const { name, operator } = part;
   if ((name === "@" || name === "*") && operator === undefined)
     return name === "*" && part.quoted ? shell.positional().join(" ") : shell.positional();
@@ -138,7 +141,9 @@ async function parameter(shell: Variables, part: Part & { kind: "parameter" }): 
       return given;
     }
     case "?":
-      return missing ? shell.fail(`${name}: ${(await expandText(shell, part.argument)) || "parameter not set"}`) : value;
+      return missing
+        ? shell.fail(`${name}: ${(await expandText(shell, part.argument)) || "parameter not set"}`)
+        : value;
   }
   return cut(value ?? "", operator, await expandPattern(shell, part.argument));
 }
@@ -155,7 +160,9 @@ function cut(value: string, operator: string, pattern: string): string {
 }
 
 function escaped(field: Marked): string {
-  return [...field.text].map((c, index) => (field.quoted[index] && "*?[]\\".includes(c) ? `\\${c}` : c)).join("");
+  return [...field.text]
+    .map((c, index) => (field.quoted[index] && "*?[]\\".includes(c) ? `\\${c}` : c))
+    .join("");
 }
 
 /** Whether a shell pattern matches the whole text. */
@@ -174,7 +181,10 @@ function toRegExp(pattern: string): RegExp {
       const end = pattern.indexOf("]", index + 2);
       if (end < 0) source += "\\[";
       else {
-        source += `[${pattern.slice(index + 1, end).replace(/^!/, "^").replace(/\\/g, "\\\\")}]`;
+        source += `[${pattern
+          .slice(index + 1, end)
+          .replace(/^!/, "^")
+          .replace(/\\/g, "\\\\")}]`;
         index = end;
       }
     } else source += quoteRegExp(c);
@@ -195,7 +205,8 @@ function glob(shell: Variables, field: Marked): readonly string[] {
     for (const folder of found) {
       if (shell.files.find(folder || "/")?.kind !== "dir") continue;
       for (const name of shell.files.list(folder || "/"))
-        if (matches(part, name) && (!name.startsWith(".") || part.startsWith("."))) next.push(`${folder}/${name}`);
+        if (matches(part, name) && (!name.startsWith(".") || part.startsWith(".")))
+          next.push(`${folder}/${name}`);
     }
     found = next;
   }
@@ -205,10 +216,18 @@ function glob(shell: Variables, field: Marked): readonly string[] {
 /** Sums of integers: the operators of C without assignment. */
 function sum(shell: Variables, expression: string): number {
   const tokens = expression.match(/\d+|[A-Za-z_]\w*|<=|>=|==|!=|&&|\|\||[-+*/%()<>!?:]/g) ?? [];
-  if (tokens.join("") !== expression.replace(/\s+/g, "")) shell.fail(`arithmetic expression: expecting primary: "${expression}"`);
+  if (tokens.join("") !== expression.replace(/\s+/g, ""))
+    shell.fail(`arithmetic expression: expecting primary: "${expression}"`);
   let at = 0;
   const peek = () => tokens[at];
-  const levels: readonly (readonly string[])[] = [["||"], ["&&"], ["==", "!="], ["<", ">", "<=", ">="], ["+", "-"], ["*", "/", "%"]];
+  const levels: readonly (readonly string[])[] = [
+    ["||"],
+    ["&&"],
+    ["==", "!="],
+    ["<", ">", "<=", ">="],
+    ["+", "-"],
+    ["*", "/", "%"],
+  ];
   const primary = (): number => {
     const token = tokens[at];
     at += 1;
@@ -231,7 +250,9 @@ function sum(shell: Variables, expression: string): number {
     let left = binary(level + 1);
     for (let operator = peek(); operator !== undefined && operators.includes(operator); operator = peek()) {
       at += 1;
-      left = apply(operator, left, binary(level + 1), () => shell.fail("arithmetic expression: division by zero"));
+      left = apply(operator, left, binary(level + 1), () =>
+        shell.fail("arithmetic expression: division by zero"),
+      );
     }
     return left;
   };

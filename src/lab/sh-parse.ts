@@ -32,11 +32,27 @@ export type Command =
     }
   | { readonly kind: "pipe"; readonly stages: readonly Command[]; readonly negated: boolean }
   | { readonly kind: "and" | "or"; readonly left: Command; readonly right: Command }
-  | { readonly kind: "list"; readonly items: readonly { readonly command: Command; readonly background: boolean }[] }
-  | { readonly kind: "if"; readonly branches: readonly { readonly test: Command; readonly body: Command }[]; readonly other: Command | undefined }
+  | {
+      readonly kind: "list";
+      readonly items: readonly { readonly command: Command; readonly background: boolean }[];
+    }
+  | {
+      readonly kind: "if";
+      readonly branches: readonly { readonly test: Command; readonly body: Command }[];
+      readonly other: Command | undefined;
+    }
   | { readonly kind: "loop"; readonly until: boolean; readonly test: Command; readonly body: Command }
-  | { readonly kind: "for"; readonly name: string; readonly words: readonly Word[] | undefined; readonly body: Command }
-  | { readonly kind: "case"; readonly subject: Word; readonly branches: readonly { readonly patterns: readonly Word[]; readonly body: Command }[] }
+  | {
+      readonly kind: "for";
+      readonly name: string;
+      readonly words: readonly Word[] | undefined;
+      readonly body: Command;
+    }
+  | {
+      readonly kind: "case";
+      readonly subject: Word;
+      readonly branches: readonly { readonly patterns: readonly Word[]; readonly body: Command }[];
+    }
   | { readonly kind: "function"; readonly name: string; readonly body: Command }
   | { readonly kind: "group" | "subshell"; readonly body: Command }
   | { readonly kind: "redirected"; readonly body: Command; readonly redirections: readonly Redirection[] };
@@ -75,7 +91,8 @@ class Parser {
       const c = this.#source[this.#at];
       if (c === " " || c === "\t" || (newlines && c === "\n")) this.#at += 1;
       else if (c === "\\" && this.#source[this.#at + 1] === "\n") this.#at += 2;
-      else if (c === "#") while (this.#at < this.#source.length && this.#source[this.#at] !== "\n") this.#at += 1;
+      else if (c === "#")
+        while (this.#at < this.#source.length && this.#source[this.#at] !== "\n") this.#at += 1;
       else return;
     }
   }
@@ -123,7 +140,11 @@ class Parser {
       if (!this.#take(";") && !this.#next("\n")) break;
     }
     const [only] = items;
-    return items.length === 1 && only && !only.background ? only.command : items.length === 0 ? nothing : { kind: "list", items };
+    return items.length === 1 && only && !only.background
+      ? only.command
+      : items.length === 0
+        ? nothing
+        : { kind: "list", items };
   }
 
   #andOr(): Command {
@@ -409,7 +430,8 @@ class Parser {
     const name = this.#name();
     const operator = /^(:?[-=+?]|##?|%%?)/.exec(this.#source.slice(this.#at))?.[0];
     if (operator !== undefined) this.#at += operator.length;
-    const argument = operator === undefined ? [] : this.#parts((c) => c === "}", quoted && !/[#%]/.test(operator));
+    const argument =
+      operator === undefined ? [] : this.#parts((c) => c === "}", quoted && !/[#%]/.test(operator));
     if (!this.#take("}")) this.#fail("Bad substitution");
     return { kind: "parameter", name, operator, argument, quoted };
   }

@@ -41,7 +41,22 @@ interface Streams {
   readonly err: Sink;
 }
 
-const special = new Set(["exit", "return", "break", "continue", "shift", "set", "export", "unset", "exec", "eval", "readonly", ":", ".", "trap"]);
+const special = new Set([
+  "exit",
+  "return",
+  "break",
+  "continue",
+  "shift",
+  "set",
+  "export",
+  "unset",
+  "exec",
+  "eval",
+  "readonly",
+  ":",
+  ".",
+  "trap",
+]);
 
 export class ShellRun implements Variables {
   readonly #host: ShellHost;
@@ -66,7 +81,13 @@ export class ShellRun implements Variables {
     host: ShellHost,
     process: Process,
     streams: Streams,
-    start: { name?: string; positional?: readonly string[]; env?: { readonly [name: string]: string }; folder?: string; umask?: number },
+    start: {
+      name?: string;
+      positional?: readonly string[];
+      env?: { readonly [name: string]: string };
+      folder?: string;
+      umask?: number;
+    },
   ) {
     this.#host = host;
     this.#process = process;
@@ -235,7 +256,8 @@ export class ShellRun implements Variables {
         return status;
       }
       case "if":
-        for (const { test, body } of command.branches) if ((await this.#test(test)) === 0) return this.#run(body);
+        for (const { test, body } of command.branches)
+          if ((await this.#test(test)) === 0) return this.#run(body);
         return command.other ? this.#run(command.other) : 0;
       case "loop": {
         let status = 0;
@@ -308,7 +330,11 @@ export class ShellRun implements Variables {
     for (const [index, stage] of command.stages.entries()) {
       let text = "";
       const last = index === command.stages.length - 1;
-      const streams = { ...this.#streams, stdin, out: last ? this.#streams.out : (more: string) => void (text += more) };
+      const streams = {
+        ...this.#streams,
+        stdin,
+        out: last ? this.#streams.out : (more: string) => void (text += more),
+      };
       if (command.stages.length === 1) status = await this.#test(stage);
       else status = await this.#clone(streams).#subshell(stage);
       stdin = new Input(text);
@@ -353,7 +379,13 @@ export class ShellRun implements Variables {
     for (const { fd, operator, target } of redirections) {
       const name = await expandText(this, target);
       if (operator === ">&" || operator === "<&") {
-        if (name === "-") streams = fd === 0 ? { ...streams, stdin: new Input("") } : fd === 1 ? { ...streams, out: () => undefined } : { ...streams, err: () => undefined };
+        if (name === "-")
+          streams =
+            fd === 0
+              ? { ...streams, stdin: new Input("") }
+              : fd === 1
+                ? { ...streams, out: () => undefined }
+                : { ...streams, err: () => undefined };
         else {
           const from = name === "1" ? streams.out : name === "2" ? streams.err : undefined;
           if (!from || fd === 0) this.fail(`${name}: bad fd number`);
@@ -374,7 +406,12 @@ export class ShellRun implements Variables {
       } catch (error) {
         if (!(error instanceof FileError)) throw error;
         const doing = operator === "<" ? "open" : "create";
-        const why = error.code === "ENOENT" && doing === "open" ? "No such file" : error.code === "ENOENT" ? "Directory nonexistent" : error.message;
+        const why =
+          error.code === "ENOENT" && doing === "open"
+            ? "No such file"
+            : error.code === "ENOENT"
+              ? "Directory nonexistent"
+              : error.message;
         before.err(`${this.#name}: 1: cannot ${doing} ${name}: ${why}\n`);
         return undefined;
       }
@@ -436,7 +473,11 @@ export class ShellRun implements Variables {
     }
   }
 
-  async #builtin(argv: readonly string[], streams: Streams, sets: readonly [string, string][]): Promise<number | undefined> {
+  async #builtin(
+    argv: readonly string[],
+    streams: Streams,
+    sets: readonly [string, string][],
+  ): Promise<number | undefined> {
     const [name, ...args] = argv;
     const first = args[0];
     switch (name) {
@@ -490,7 +531,9 @@ export class ShellRun implements Variables {
           this.#streams = streams;
           return 0;
         }
-        throw new Exit(await this.#external(args, streams, { ...this.environment(), ...Object.fromEntries(sets) }));
+        throw new Exit(
+          await this.#external(args, streams, { ...this.environment(), ...Object.fromEntries(sets) }),
+        );
       case "eval":
         return this.#run(parseShell(args.join(" ")));
       case "read":
@@ -506,11 +549,14 @@ export class ShellRun implements Variables {
       }
       case "trap":
         // Only the trap on exit is modelled; others are accepted and never fire, as no signal reaches a script here.
-        if (args.length > 1 && (args.includes("EXIT") || args.includes("0"))) this.#trap = first === "-" ? undefined : first;
+        if (args.length > 1 && (args.includes("EXIT") || args.includes("0")))
+          this.#trap = first === "-" ? undefined : first;
         return 0;
       case "command":
         if (first === "-v") return this.#whichOf(args.slice(1), streams);
-        return first === undefined ? 0 : ((await this.#builtin(args, streams, sets)) ?? this.#external(args, streams, this.environment()));
+        return first === undefined
+          ? 0
+          : ((await this.#builtin(args, streams, sets)) ?? this.#external(args, streams, this.environment()));
       case "type":
         return this.#whichOf(args, streams);
     }
@@ -522,7 +568,8 @@ export class ShellRun implements Variables {
     for (const name of names) {
       const plain = name.slice(name.lastIndexOf("/") + 1);
       if (this.#functions.has(name) || special.has(name)) streams.out(`${name}\n`);
-      else if (this.#host.commands.has(plain)) streams.out(`${name.includes("/") ? name : this.#host.node.pathOf(name)}\n`);
+      else if (this.#host.commands.has(plain))
+        streams.out(`${name.includes("/") ? name : this.#host.node.pathOf(name)}\n`);
       else status = 127;
     }
     return status;
@@ -561,13 +608,20 @@ export class ShellRun implements Variables {
       else {
         // Blanks around a separator that is none belong to it.
         const after = trimStart(rest.slice(at), blanks);
-        rest = trimStart(separators.includes(after[0] ?? "") && !blanks.includes(after[0] ?? "") ? after.slice(1) : after, blanks);
+        rest = trimStart(
+          separators.includes(after[0] ?? "") && !blanks.includes(after[0] ?? "") ? after.slice(1) : after,
+          blanks,
+        );
       }
     }
     return line?.ended ? 0 : 1;
   }
 
-  async #external(argv: readonly string[], streams: Streams, env: { readonly [name: string]: string }): Promise<number> {
+  async #external(
+    argv: readonly string[],
+    streams: Streams,
+    env: { readonly [name: string]: string },
+  ): Promise<number> {
     this.#process.check();
     const [name = ""] = argv;
     const host = this.#host;
@@ -582,7 +636,9 @@ export class ShellRun implements Variables {
           streams.err(`${this.#name}: 1: ${name}: Permission denied\n`);
           return 126;
         }
-        return this.#nested(streams, env, { name, positional: argv.slice(1) }).script(withoutHead(entry.bytes));
+        return this.#nested(streams, env, { name, positional: argv.slice(1) }).script(
+          withoutHead(entry.bytes),
+        );
       }
       streams.err(`${this.#name}: 1: ${name}: not found\n`);
       host.gap(name);
@@ -622,14 +678,28 @@ export class ShellRun implements Variables {
     }
   }
 
-  #nested(streams: Streams, env: { readonly [name: string]: string }, start: { name: string; positional: readonly string[] }): ShellRun {
-    return new ShellRun(this.#host, this.#process, streams, { ...start, env, folder: this.#folder, umask: this.#umask });
+  #nested(
+    streams: Streams,
+    env: { readonly [name: string]: string },
+    start: { name: string; positional: readonly string[] },
+  ): ShellRun {
+    return new ShellRun(this.#host, this.#process, streams, {
+      ...start,
+      env,
+      folder: this.#folder,
+      umask: this.#umask,
+    });
   }
 
-  async #sh(args: readonly string[], streams: Streams, env: { readonly [name: string]: string }): Promise<number> {
+  async #sh(
+    args: readonly string[],
+    streams: Streams,
+    env: { readonly [name: string]: string },
+  ): Promise<number> {
     let letters = "";
     let index = 0;
-    for (; index < args.length && /^-[a-z]+$/.test(args[index] as string); index += 1) letters += (args[index] as string).slice(1);
+    for (; index < args.length && /^-[a-z]+$/.test(args[index] as string); index += 1)
+      letters += (args[index] as string).slice(1);
     if (args[index] === "--") index += 1;
     let source: string;
     let name = "sh";
@@ -650,7 +720,10 @@ export class ShellRun implements Variables {
       }
       source = this.files.read(path);
     }
-    const inner = this.#nested(streams, env, { name, positional: args.slice(file === undefined ? index : index + 1) });
+    const inner = this.#nested(streams, env, {
+      name,
+      positional: args.slice(file === undefined ? index : index + 1),
+    });
     inner.options(letters);
     return inner.script(withoutHead(source));
   }

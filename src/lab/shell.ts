@@ -17,8 +17,13 @@ export class LabShell implements Shell {
   async run(name: string, argv: readonly string[], options: RunOptions): Promise<Output> {
     const node = this.#nodes.get(name);
     if (!node) throw new Failure("not-found", `the lab has no node ${name}`);
-    if (options.signal?.aborted) throw new Failure("aborted", `nothing was sent to ${name}`, { happened: "no", cause: options.signal.reason });
-    if (!node.reachable) throw new Failure("unavailable", `${name} does not answer: no connection`, { happened: "no" });
+    if (options.signal?.aborted)
+      throw new Failure("aborted", `nothing was sent to ${name}`, {
+        happened: "no",
+        cause: options.signal.reason,
+      });
+    if (!node.reachable)
+      throw new Failure("unavailable", `${name} does not answer: no connection`, { happened: "no" });
 
     const stdout: Uint8Array[] = [];
     const stderr: Uint8Array[] = [];
@@ -29,7 +34,10 @@ export class LabShell implements Shell {
       () => "stopped" as const,
     );
     const aborted = new Promise<"aborted">((resolve) =>
-      options.signal?.addEventListener("abort", () => resolve("aborted"), { once: true, signal: stop.signal }),
+      options.signal?.addEventListener("abort", () => resolve("aborted"), {
+        once: true,
+        signal: stop.signal,
+      }),
     );
     const command = node.runArgv(argv, {
       ...(options.stdin !== undefined && { stdin: options.stdin }),
@@ -38,10 +46,22 @@ export class LabShell implements Shell {
     });
     try {
       const result = await Promise.race([command, limit, aborted]);
-      if (result === "over") throw new Failure("timeout", `${name} did not answer within ${options.timeoutMs / 1000} s`, { happened: "maybe" });
-      if (result === "aborted") throw new Failure("aborted", `the answer of ${name} was not awaited`, { happened: "maybe", cause: options.signal?.reason });
+      if (result === "over")
+        throw new Failure("timeout", `${name} did not answer within ${options.timeoutMs / 1000} s`, {
+          happened: "maybe",
+        });
+      if (result === "aborted")
+        throw new Failure("aborted", `the answer of ${name} was not awaited`, {
+          happened: "maybe",
+          cause: options.signal?.reason,
+        });
       if (result === "stopped") throw new Failure("bug", "a time limit ended by itself");
-      return { code: result.code, signal: result.signal, stdout: Buffer.concat(stdout), stderr: Buffer.concat(stderr) };
+      return {
+        code: result.code,
+        signal: result.signal,
+        stdout: Buffer.concat(stdout),
+        stderr: Buffer.concat(stderr),
+      };
     } finally {
       stop.abort();
       // Nobody waits for it any more, but an error of the lab itself must not vanish.

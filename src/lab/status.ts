@@ -176,7 +176,7 @@ export function busyWith(lab: Lab): readonly string[] {
       else if (state === "pending" || state === "stopping" || state === "shutting-down")
         busy.push(`the instance of ${node.name} is ${state}`);
       // Alone, a member waits for its peer for minutes, and a person may well be the one who brings the peer.
-      if (core === "waiting" && cluster.peerOf(node.name).node.alive && !cluster.partitioned)
+      if (core === "waiting" && cluster.peerOf(node.name).core !== "stopped" && !cluster.partitioned)
         busy.push(`${node.name} waits to join the cluster`);
     }
   }

@@ -41,13 +41,23 @@ export class Systemd {
   forgetTransient(): void {
     for (const timer of this.timers.values()) {
       timer.pending?.cancel();
-      this.#node.heart.effect(`timer ${timer.unit} on ${this.#node.name} died with its boot`, { kind: "timer-gone", node: this.#node.name, unit: timer.unit }, undefined);
+      this.#node.heart.effect(
+        `timer ${timer.unit} on ${this.#node.name} died with its boot`,
+        { kind: "timer-gone", node: this.#node.name, unit: timer.unit },
+        undefined,
+      );
     }
     this.timers.clear();
     this.services.clear();
   }
 
-  setTimer(unit: string, argv: readonly string[], afterMs: number, everyMs: number | undefined, cause: Received | undefined): void {
+  setTimer(
+    unit: string,
+    argv: readonly string[],
+    afterMs: number,
+    everyMs: number | undefined,
+    cause: Received | undefined,
+  ): void {
     const timer: Timer = { unit, argv, everyMs, dueUptimeMs: this.#uptimeMs() + afterMs, pending: undefined };
     this.timers.set(unit, timer);
     this.#node.heart.effect(
@@ -73,12 +83,18 @@ export class Systemd {
         this.#arm(timer, timer.everyMs, cause);
       }
       // A unit that still runs is not started a second time.
-      if (this.services.get(timer.unit)?.state !== "active") void this.startService(timer.unit, timer.argv, true, undefined);
+      if (this.services.get(timer.unit)?.state !== "active")
+        void this.startService(timer.unit, timer.argv, true, undefined);
     });
   }
 
   /** Runs a transient service; answers when it ended. */
-  startService(unit: string, argv: readonly string[], collect: boolean, cause: Received | undefined): Promise<number | undefined> {
+  startService(
+    unit: string,
+    argv: readonly string[],
+    collect: boolean,
+    cause: Received | undefined,
+  ): Promise<number | undefined> {
     const service: Service = { unit, argv, state: "active", code: undefined };
     this.services.set(unit, service);
     return this.#node.runDetached(argv, cause, unit).then((code) => {
@@ -94,7 +110,11 @@ export class Systemd {
     if (!timer) return false;
     timer.pending?.cancel();
     this.timers.delete(unit);
-    this.#node.heart.effect(`timer ${unit} on ${this.#node.name} taken away`, { kind: "timer-gone", node: this.#node.name, unit }, cause);
+    this.#node.heart.effect(
+      `timer ${unit} on ${this.#node.name} taken away`,
+      { kind: "timer-gone", node: this.#node.name, unit },
+      cause,
+    );
     return true;
   }
 

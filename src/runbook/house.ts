@@ -31,18 +31,20 @@ export const holdNodes = step({
   },
   renew: async (world) => {
     for (const node of world.members) {
+      let found: MarkerState | undefined;
       await world.unless(
         async () => {
-          const found = await markerWhereUp(world, node);
-          return found === undefined || !isOurs(world, found) || found.marker?.fence === world.fence;
+          found = await markerWhereUp(world, node);
+          return (
+            found === undefined ||
+            !isOurs(world, found) ||
+            (found.held && found.marker?.fence === world.fence)
+          );
         },
         () => world.nodes.adoptMarker({ node, ...holder(world) }),
       );
       await world.unless(
-        async () => {
-          const found = await markerWhereUp(world, node);
-          return found === undefined || !isOurs(world, found);
-        },
+        async () => found === undefined || !isOurs(world, found),
         () =>
           world.nodes.renewMarker({ node, run: world.run, fence: world.fence, seconds: leaseSeconds(world) }),
       );
@@ -96,8 +98,7 @@ function isOurs(world: World, found: MarkerState): boolean {
 /** A node that is off keeps its marker on disk; it is met again when it is up. */
 async function markerWhereUp(world: World, node: string) {
   if ((await world.nodes.findBoot(node)) === undefined) return undefined;
-  const found = await world.nodes.getMarker(node);
-  return found.held ? found : undefined;
+  return world.nodes.getMarker(node);
 }
 
 function holder(world: World) {

@@ -32,7 +32,10 @@ export function bench(options: Partial<LabOptions> = {}): Bench {
   const breaches: Breach[] = [];
   watch(lab, (breach) => breaches.push(breach));
   const say = async (node: string, argv: readonly string[], stdin?: string): Promise<Said> => {
-    const out = await lab.shell.run(node, argv, { timeoutMs: 3_600_000, ...(stdin !== undefined && { stdin }) });
+    const out = await lab.shell.run(node, argv, {
+      timeoutMs: 3_600_000,
+      ...(stdin !== undefined && { stdin }),
+    });
     return { code: out.code, signal: out.signal, out: text(out.stdout), err: text(out.stderr) };
   };
   return {

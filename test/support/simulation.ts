@@ -1,0 +1,253 @@
+/**
+ * Whole runs in one process: the real engine, layers and drivers, the lab behind them, a virtual clock. A runner can die
+ * at any row: from then on nothing of it moves any more, as with kill -9.
+ */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { loadRunbook, readSource } from "../../src/cli/load.ts";
+import { openRunsOn } from "../../src/cli/runs-seen.ts";
+import { openAws } from "../../src/drivers/aws/driver.ts";
+import { openClusterpro } from "../../src/drivers/clusterpro/driver.ts";
+import { openLinux } from "../../src/drivers/linux/driver.ts";
+import { resumeRun, startRun } from "../../src/engine/run.ts";
+import type { Ended, Question, Reply, Walk } from "../../src/engine/walk.ts";
+import type { Line } from "../../src/engine/logbook.ts";
+import { connectTo, type Drivers } from "../../src/layers/connect.ts";
+import { buildLab, type Lab, type LabOptions } from "../../src/lab/build.ts";
+import { VirtualClock } from "../../src/lab/clock.ts";
+import { ec2Handler } from "../../src/lab/ec2.ts";
+import { watch, type Breach } from "../../src/lab/invariants.ts";
+import type { Clock } from "../../src/ports/clock.ts";
+import type { Shell } from "../../src/ports/shell.ts";
+import type { JournalWriter, Store } from "../../src/ports/store.ts";
+import { readParams } from "../../src/runbook/list.ts";
+import { makePlan, type Plan } from "../../src/runbook/plan.ts";
+import type { Params, Runbook } from "../../src/runbook/step.ts";
+import { realDisk } from "../../src/store/journal.ts";
+import { openStore } from "../../src/store/store.ts";
+
+export interface SimulationOptions extends Omit<LabOptions, "clock"> {
+  readonly cluster?: string;
+  readonly runbook?: string | Runbook;
+}
+
+/** One process that runs `runbook`: it has a clock, a store and drivers of its own, and all stop when it dies. */
+export interface Runner {
+  readonly drivers: Drivers;
+  readonly store: Store;
+  readonly clock: Clock;
+  plan(params?: Params): Promise<Plan>;
+  start(plan: Plan, more?: More): Promise<Walk>;
+  resume(run: string, more?: More): Promise<Walk>;
+  /** Plans and runs to the end. */
+  run(params?: Params, more?: More): Promise<{ ended: Ended; walk: Walk; plan: Plan }>;
+  die(): void;
+}
+
+export interface More {
+  readonly ask?: (question: Question) => Promise<Reply>;
+  readonly onFailure?: "give-back" | "hold";
+  readonly onLine?: (line: Line) => void;
+  /** Dies before (or after) the row with this number is on disk. */
+  readonly dieAtRow?: { readonly row: number; readonly when: "before" | "after" };
+}
+
+export interface Simulation {
+  readonly lab: Lab;
+  readonly clock: VirtualClock;
+  readonly breaches: Breach[];
+  readonly runbook: Runbook;
+  runner(): Runner;
+  /** Received by the lab and classed by it as a write, one line each. */
+  writes(): readonly string[];
+  gaps(): readonly string[];
+  close(): void;
+}
+
+const forever = new Promise<never>(() => undefined);
+let pids = 1000;
+
+export async function openSimulation(options: SimulationOptions = {}): Promise<Simulation> {
+  const clock = new VirtualClock();
+  const lab = buildLab({ ...options, clock });
+  const breaches: Breach[] = [];
+  watch(lab, (breach) => breaches.push(breach));
+  const folder = mkdtempSync(join(tmpdir(), "runbook-sim-"));
+  const living = new Set<number>();
+  const name = options.cluster ?? "prod";
+  const runbookFile = typeof options.runbook === "string" ? options.runbook : "runbooks/backup-standby.ts";
+  const source = readSource(runbookFile);
+  const release = clock.hold("loading the runbook");
+  const runbook = typeof options.runbook === "object" ? options.runbook : await loadRunbook(source);
+  // The SDK loads in real time; that is no part of anybody's night.
+  await openAws({ region: "ap-northeast-1", requestHandler: ec2Handler(lab.cloud), credentials: labKey, clock });
+  release();
+
+  const runner = (): Runner => {
+    const pid = (pids += 1);
+    living.add(pid);
+    const dead = { yes: false };
+    const own: Clock = {
+      now: () => clock.now(),
+      sleep: (ms, signal) => (dead.yes ? forever : clock.sleep(ms, signal).then(() => (dead.yes ? forever : undefined))),
+    };
+    const shell: Shell = {
+      ...lab.shell,
+      name: "lab",
+      run: async (node, argv, how) => (dead.yes ? forever : lab.shell.run(node, argv, how).then((out) => (dead.yes ? forever : out))),
+      close: async () => undefined,
+    };
+    const handler = ec2Handler(lab.cloud);
+    const mortalHandler = {
+      ...handler,
+      handle: async (...args: Parameters<typeof handler.handle>) =>
+        dead.yes ? forever : handler.handle(...args).then((reply) => (dead.yes ? forever : reply)),
+    };
+    const store = mortalStore(
+      openStore(folder, {
+        machine: {
+          self: { host: "machine", machineId: "id", bootId: "boot", pidNamespace: "ns", pid, started: `${pid}`, user: "operator" },
+          uid: process.getuid?.(),
+          startOf: (other) => (living.has(other) ? `${other}` : undefined),
+        },
+        reserveBytes: 4096,
+        // Real syncs belong to the store's own tests; here thousands of rows are written.
+        disk: { ...realDisk, sync: (_fd, done) => queueMicrotask(() => done(null)) },
+      }),
+      clock,
+      dead,
+    );
+    const die = () => {
+      dead.yes = true;
+      living.delete(pid);
+    };
+    const drivers = async (): Promise<Drivers> => ({
+      cluster: openClusterpro({ shell, clock: own }),
+      nodes: openLinux({ shell, clock: own }),
+      cloud: await openAws({ region: "ap-northeast-1", requestHandler: mortalHandler, credentials: labKey, clock: own }),
+    });
+    let opened: Drivers | undefined;
+    const ready = async () => (opened ??= await clock.held("opening drivers", drivers));
+    const setting = (params: Params) => {
+      const cluster = lab.cluster(name);
+      return {
+        clusterName: name,
+        members: cluster.names,
+        instances: Object.fromEntries(cluster.names.map((node) => [node, lab.node(node).instance])),
+        params: readParams(runbook, params),
+        settings: { deadManMinutes: 15, leaseMinutes: 15, copyHours: 24 },
+        house: { findOpenRuns: () => openRunsOn(store, name), freeBytes: () => store.freeBytes() },
+        clock: own,
+      };
+    };
+    const common = async (more: More) => ({
+      store: more.dieAtRow ? dyingStore(store, more.dieAtRow, die) : store,
+      connect: connectTo(await ready(), own),
+      owner: `operator@machine pid ${pid}`,
+      clock: own,
+      mask: (text: string) => text,
+      onFailure: more.onFailure ?? ("give-back" as const),
+      ...(more.ask && { ask: more.ask }),
+      ...(more.onLine && { onLine: more.onLine }),
+    });
+    const self: Runner = {
+      get drivers() {
+        if (!opened) throw new Error("plan or start first");
+        return opened;
+      },
+      store,
+      clock: own,
+      plan: async (params = {}) =>
+        makePlan({ runbook, name: "backup-standby", source, tool: "test", connect: connectTo(await ready(), own), setting: setting(params) }),
+      start: async (plan, more = {}) => startRun({ ...(await common(more)), plan, runbook, setting: setting(plan.params) }),
+      resume: async (run, more = {}) => {
+        const { rows } = await store.read(run);
+        const { plan } = rows[0]?.body as unknown as { plan: Plan };
+        return resumeRun({ ...(await common(more)), run, runbook, setting: setting(plan.params) });
+      },
+      run: async (params = {}, more = {}) => {
+        const plan = await self.plan(params);
+        const walk = await self.start(plan, more);
+        const ended = await walk.go();
+        await walk.close();
+        return { ended, walk, plan };
+      },
+      die,
+    };
+    return self;
+  };
+
+  return {
+    lab,
+    clock,
+    breaches,
+    runbook,
+    runner,
+    writes: () => lab.heart.received.filter((row) => row.class === "write").map((row) => row.line),
+    gaps: () => lab.heart.received.filter((row) => row.class === "gap").map((row) => row.line),
+    close: () => {
+      lab.close();
+      clock.drive = false;
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+const labKey = { accessKeyId: "LABACCESSKEY", secretAccessKey: "lab" };
+
+/** A store whose every call stands still in virtual time, and never answers a dead runner. */
+function mortalStore(store: Store, clock: VirtualClock, dead: { yes: boolean }): Store {
+  const mortal = <A extends unknown[], T>(call: (...args: A) => Promise<T>) => {
+    return async (...args: A): Promise<T> => {
+      if (dead.yes) return forever;
+      const answer = await clock.held("the store", () => call(...args));
+      return dead.yes ? forever : answer;
+    };
+  };
+  const writer = (journal: JournalWriter): JournalWriter => ({
+    run: journal.run,
+    fence: journal.fence,
+    rows: () => journal.rows(),
+    append: mortal((kind, body, at) => journal.append(kind, body, at)),
+    assertHeld: () => journal.assertHeld(),
+    releaseReserve: () => journal.releaseReserve(),
+    close: mortal(() => journal.close()),
+  });
+  return {
+    create: mortal(async (first, at, run) => writer(await store.create(first, at, run))),
+    newRunId: () => store.newRunId(),
+    takeOver: mortal(async (run, at) => writer(await store.takeOver(run, at))),
+    read: mortal((run) => store.read(run)),
+    list: mortal(() => store.list()),
+    takeLease: mortal((cluster, holder, at) => store.takeLease(cluster, holder, at)),
+    renewLease: mortal((cluster, holder) => store.renewLease(cluster, holder)),
+    releaseLease: mortal((cluster, run) => store.releaseLease(cluster, run)),
+    findLease: mortal((cluster) => store.findLease(cluster)),
+    send: mortal((run, message) => store.send(run, message)),
+    receive: mortal((run) => store.receive(run)),
+    freeBytes: mortal(() => store.freeBytes()),
+  };
+}
+
+/** Dies at a row: counted over appends, whichever walk makes them. */
+function dyingStore(store: Store, at: { readonly row: number; readonly when: "before" | "after" }, die: () => void): Store {
+  let count = 0;
+  const dying = (journal: JournalWriter): JournalWriter => ({
+    ...journal,
+    append: async (...args) => {
+      count += 1;
+      if (count < at.row) return journal.append(...args);
+      if (count > at.row) return forever;
+      if (at.when === "after") await journal.append(...args);
+      die();
+      return forever;
+    },
+  });
+  return {
+    ...store,
+    create: async (...args) => dying(await store.create(...args)),
+    takeOver: async (...args) => dying(await store.takeOver(...args)),
+  };
+}
