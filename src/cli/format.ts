@@ -20,9 +20,7 @@ export function oneLine(text: string): string {
 }
 
 // Controls of both sets, line and paragraph separators, and marks that turn the direction of writing or are not seen.
-
-const steering =
-  /[\u0000-\u001f\u007f-\u009f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g;
+const steering = /[\p{Cc}\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/gu;
 
 /** Cells that a text takes on a terminal: two for the wide scripts of East Asia and for emoji, none for combining marks. */
 export function widthOf(text: string): number {
@@ -76,26 +74,30 @@ export function fit(text: string, width: number): string {
 }
 
 /** Lines of at most `width` cells, broken at spaces where there are some (Japanese has none: anywhere). */
-export function wrap(text: string, width: number): readonly string[] {
+export function wrap(text: string, width: number, indent = ""): readonly string[] {
+  // A page too narrow for the indent has none.
+  const room = width - indent.length;
+  if (indent !== "" && room < 8) return wrap(text, width);
   const lines: string[] = [];
   let line = "";
   for (const word of text.split(" ")) {
     const longer = line === "" ? word : `${line} ${word}`;
-    if (widthOf(longer) <= width) {
+    if (widthOf(longer) <= room) {
       line = longer;
       continue;
     }
     if (line !== "") lines.push(line);
     line = "";
     for (const sign of word) {
-      if (line !== "" && widthOf(line) + widthOfSign(sign) > width) {
+      if (line !== "" && widthOf(line) + widthOfSign(sign) > room) {
         lines.push(line);
         line = "";
       }
       line += sign;
     }
   }
-  return line === "" && lines.length > 0 ? lines : [...lines, line];
+  if (line !== "" || lines.length === 0) lines.push(line);
+  return lines.map((each) => indent + each);
 }
 
 /** "0:42", "12:30", "1:02:03": for what ticks. */

@@ -4,7 +4,16 @@
  */
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { closeSync, existsSync, linkSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  linkSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { sleepReal } from "../drivers/clock/system.ts";
@@ -140,12 +149,15 @@ async function start(
 
 function environment(home: string): NodeJS.ProcessEnv {
   const kept = ["PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "TZ"];
-  const env = Object.fromEntries(kept.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])));
+  const env = Object.fromEntries(
+    kept.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])),
+  );
   return { ...env, RUNBOOK_HOME: home } as NodeJS.ProcessEnv;
 }
 
 export function argsOf(options: LabStartOptions): readonly string[] {
-  const flag = (name: string, value: number | undefined) => (value === undefined ? [] : [name, String(value)]);
+  const flag = (name: string, value: number | undefined) =>
+    value === undefined ? [] : [name, String(value)];
   return [
     ...flag("--pace", options.pace),
     ...flag("--mirrors", options.mirrors),
@@ -227,7 +239,8 @@ function dropIfDead(path: string): void {
     renameSync(path, aside);
     if (readFileSync(aside, "utf8") !== text && !existsSync(path)) linkSync(aside, path);
   } catch (error) {
-    if (!(error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "EEXIST"))) throw error;
+    if (!(error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "EEXIST")))
+      throw error;
   } finally {
     rmSync(aside, { force: true });
   }

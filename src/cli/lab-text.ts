@@ -12,15 +12,27 @@ export function statusText(status: LabStatus, defaultCluster: string): string {
     lines.push("", ...clusterLines(name, name === defaultCluster, cluster, worldTime));
   lines.push("", ...snapshotLines(status), "", ...volumeLines(status));
   if (status.faults > 0)
-    lines.push("", `${status.faults} ${status.faults === 1 ? "fault waits" : "faults wait"} to strike (\`runbook lab fault --list\`).`);
+    lines.push(
+      "",
+      `${status.faults} ${status.faults === 1 ? "fault waits" : "faults wait"} to strike (\`runbook lab fault --list\`).`,
+    );
   if (status.gaps.length > 0)
     lines.push("", "Not known to the lab, and refused:", ...status.gaps.map((line) => `  ${line}`));
   if (status.mistakes.length > 0)
-    lines.push("", "Mistakes of the lab itself (please report them):", ...status.mistakes.map((line) => `  ${line}`));
+    lines.push(
+      "",
+      "Mistakes of the lab itself (please report them):",
+      ...status.mistakes.map((line) => `  ${line}`),
+    );
   return `${lines.join("\n")}\n`;
 }
 
-function clusterLines(name: string, isDefault: boolean, cluster: ClusterStatus, now: number): readonly string[] {
+function clusterLines(
+  name: string,
+  isDefault: boolean,
+  cluster: ClusterStatus,
+  now: number,
+): readonly string[] {
   const lines = [`Cluster ${name}${isDefault ? " (the default)" : ""}`];
   const nodes = Object.entries(cluster.nodes);
   const rows = [
@@ -48,9 +60,13 @@ function clusterLines(name: string, isDefault: boolean, cluster: ClusterStatus, 
     ];
     lines.push(`  mirror ${mirror}: ${[sides.join(", "), ...more].join("; ")}`);
   }
-  const suspended = nodes.flatMap(([node, each]) => each.suspendedMonitors.map((monitor) => `${monitor} on ${node}`));
+  const suspended = nodes.flatMap(([node, each]) =>
+    each.suspendedMonitors.map((monitor) => `${monitor} on ${node}`),
+  );
   lines.push(`  monitors suspended: ${suspended.join(", ") || "none"}`);
-  const markers = nodes.flatMap(([node, each]) => (each.marker === null ? [] : [`${each.marker} on ${node}`]));
+  const markers = nodes.flatMap(([node, each]) =>
+    each.marker === null ? [] : [`${each.marker} on ${node}`],
+  );
   lines.push(`  markers of runs: ${markers.join(", ") || "none"}`);
   const timers = nodes.flatMap(([node, each]) => each.timers.map((timer) => `${timer} on ${node}`));
   lines.push(`  timers: ${timers.join(", ") || "none"}`);
@@ -106,9 +122,11 @@ function volumeLines({ volumes }: LabStatus): readonly string[] {
 
 /** Columns by the widest word, two spaces apart, indented. */
 export function table(rows: readonly (readonly string[])[]): readonly string[] {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? "").length)));
-  return rows.map(
-    (row) => `  ${row.map((word, column) => word.padEnd(widths[column] ?? 0)).join("  ")}`.trimEnd(),
+  const widths = (rows[0] ?? []).map((_, column) =>
+    Math.max(...rows.map((row) => (row[column] ?? "").length)),
+  );
+  return rows.map((row) =>
+    `  ${row.map((word, column) => word.padEnd(widths[column] ?? 0)).join("  ")}`.trimEnd(),
   );
 }
 

@@ -123,6 +123,5 @@ export function openLive(
 
 /** Without the colours that render put in. */
 function bare(line: string): string {
-  // eslint-disable-next-line no-control-regex -- the escapes are our own
-  return line.replace(/\u001b\[[0-9;]*m/g, "");
+  return line.replace(/\p{Cc}\[[0-9;]*m/gu, "");
 }

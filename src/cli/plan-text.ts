@@ -5,7 +5,7 @@
 import { Chalk, type ChalkInstance } from "chalk";
 
 import type { Request } from "../ports/driver.ts";
-import { requestLine, type Plan, type PlannedSend, type PlannedUnit } from "../runbook/plan.ts";
+import type { Plan, PlannedSend, PlannedUnit } from "../runbook/plan.ts";
 import type { Exposure } from "../runbook/step.ts";
 import { requestsOf } from "./by-hand.ts";
 import {
@@ -19,6 +19,7 @@ import {
   withHoles,
   wrap,
 } from "./format.ts";
+import { findings } from "./findings.ts";
 import { endsExposure, forecastOf, windowsOf, type Forecast } from "./windows.ts";
 
 export interface PlanTextOptions {
@@ -85,39 +86,6 @@ function checkLines(page: Page, unit: PlannedUnit): string[] {
   return [`  ${mark} ${oneLine(unit.title)}${later}`, ...found.flatMap((line) => indented(page, 6, line))];
 }
 
-/** What a check found, as lines; a bare "true" says no more than the check's title. */
-function findings(fact: unknown): string[] {
-  if (fact === true || fact === null || fact === undefined) return [];
-  if (typeof fact !== "object") return [scalar(fact)];
-  if (Array.isArray(fact)) return isFlat(fact) ? [fact.map(scalar).join(", ")] : fact.map(inline);
-  return Object.entries(fact).flatMap(([name, value]: readonly [string, unknown]) => {
-    if (Array.isArray(value) && !isFlat(value))
-      return [`${name}:`, ...value.map((item) => `  ${inline(item)}`)];
-    const text = inline(value);
-    return text === "" ? [] : [`${name}: ${text}`];
-  });
-}
-
-function inline(value: unknown): string {
-  if (Array.isArray(value)) return value.map(inline).join(", ");
-  if (value === null || typeof value !== "object") return scalar(value);
-  return Object.entries(value)
-    .map(([name, inner]) => {
-      const nested = inner !== null && typeof inner === "object" && !Array.isArray(inner);
-      return nested ? `${name} (${inline(inner)})` : `${name} ${inline(inner)}`;
-    })
-    .join(", ");
-}
-
-function isFlat(list: readonly unknown[]): boolean {
-  return list.every((item) => item === null || typeof item !== "object");
-}
-
-function scalar(value: unknown): string {
-  const text = typeof value === "string" ? value : JSON.stringify(value);
-  return /^[0-9a-f]{64}$/.test(text) ? text.slice(0, 12) : text;
-}
-
 /** Stages are numbered; steps of one stage that are not copies of each other get a letter. */
 function numbersOf(plan: Plan): ReadonlyMap<string, string> {
   const numbers = new Map<string, string>();
@@ -134,7 +102,8 @@ function letter(n: number): string {
 
 function stagesOf(plan: Plan): readonly (readonly PlannedUnit[])[] {
   const units = plan.units.filter((unit) => unit.kind !== "check");
-  return [...Map.groupBy(units, (unit) => unit.stage).values()];
+  const stages = [...new Set(units.map((unit) => unit.stage))];
+  return stages.map((stage) => units.filter((unit) => unit.stage === stage));
 }
 
 function stepBlocks(page: Page): string[] {
@@ -156,10 +125,12 @@ function copiesBlock(page: Page, units: readonly PlannedUnit[], exact: boolean):
   const [first] = units;
   if (!first) return [];
   const all = units.map((unit) => unit.node ?? "");
+  const alike = new Set(units.map((unit) => nowOf(unit, exact)));
+  const each = units.map((unit) => `${unit.node}: ${nowOf(unit, exact)}`);
   return [
     heading(page, first, ` (${all.join(", ")}, side by side)`),
-    ...units.flatMap((unit) => field(page, "now", `${unit.node}: ${nowOf(unit, exact)}`)),
-    ...units.flatMap((unit) => sendLines(page, "sends", unit, unit.sends)),
+    ...field(page, "now", alike.size === 1 ? [...alike].join() : each.join("; ")),
+    ...units.flatMap((unit, i) => sendLines(page, i === 0 ? "sends" : "", unit, unit.sends)),
     ...uniqueUndo(page, units),
     ...exposureLines(page, first),
     ...field(page, "limit", lasting(first.withinMs)),

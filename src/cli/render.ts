@@ -92,13 +92,18 @@ function columnsFor(steps: readonly StepView[], width: number): Columns {
 function stepLine(step: StepView, columns: Columns, now: number, paint: ChalkInstance): string {
   const [mark, colour] = markOf(step, paint);
   const parts = [
-    fit(oneLine(step.title), columns.title),
+    fit(titleIn(columns, step), columns.title),
     ...(columns.node > 0 ? [fit(oneLine(step.node ?? ""), columns.node)] : []),
     ...(columns.time > 0 ? [timeOf(step, columns.time, now).padStart(columns.time)] : []),
   ];
   const note = columns.note > 7 ? cut(noteOf(step), columns.note) : "";
   const plain = `${parts.join(" ")}${note === "" ? "" : `  ${note}`}`.trimEnd();
   return `${colour(mark)} ${isActive(step) ? paint.bold(plain) : quiet(step) ? paint.dim(plain) : plain}`;
+}
+
+/** Where there is no room for the node's own column, it stands first: copies of a step would look the same. */
+function titleIn(columns: Columns, { title, node }: StepView): string {
+  return oneLine(columns.node > 0 || node === undefined ? title : `${node}: ${title}`);
 }
 
 function quiet(step: StepView): boolean {
@@ -120,7 +125,10 @@ function markOf({ state }: StepView, paint: ChalkInstance): readonly [string, Ch
       return ["↩", paint.yellow];
     case "to come":
       return ["·", paint.dim];
-    default:
+    case "looking":
+    case "doing":
+    case "settling":
+    case "waiting for you":
       return ["▸", paint.cyan];
   }
 }
@@ -197,10 +205,10 @@ function questionLines(view: View, width: number, paint: ChalkInstance): string[
     ...wrap(`? ${oneLine(titleOf(view, key) || title)}: ${oneLine(why)}`, width).map((line) =>
       paint.yellow(line),
     ),
-    ...(hint === undefined ? [] : wrap(`  ${oneLine(hint)}`, width)),
+    ...(hint === undefined ? [] : wrap(oneLine(hint), width, "  ")),
   ]);
   const keys = ["(r)etry", ...(maySkip === false ? [] : ["(s)kip"]), "(g)ive back", "(x) stop here"];
-  return [...told, ...wrap(`  ${keys.join("  ")}`, width).map((line) => paint.bold(line))];
+  return [...told, ...wrap(keys.join("  "), width, "  ").map((line) => paint.bold(line))];
 }
 
 function endLines(view: View, width: number, paint: ChalkInstance): string[] {

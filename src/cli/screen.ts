@@ -60,9 +60,8 @@ export async function openScreen(args: {
           live,
           `${question.units.map((unit) => `${unit.title}: ${unit.why}`).join("\n")}\n(r)etry${question.maySkip ? ", (s)kip" : ""}, (g)ive back, (x) stop here? `,
         );
-        const verb = (
-          { r: "retry", g: "give-back", x: "stop", ...(question.maySkip && { s: "skip" }) } as const
-        )[answer.trim().toLowerCase().slice(0, 1)];
+        const verb = verbs[answer.trim().toLowerCase().slice(0, 1)];
+        if (verb === "skip" && !question.maySkip) continue;
         if (verb !== undefined) return { verb, by, why: "answered at the terminal" };
       }
     },
@@ -70,6 +69,8 @@ export async function openScreen(args: {
     close: () => live?.close(),
   };
 }
+
+const verbs: { readonly [key: string]: Reply["verb"] } = { r: "retry", s: "skip", g: "give-back", x: "stop" };
 
 async function askLine(live: { pause(): void; start(): void } | undefined, prompt: string): Promise<string> {
   live?.pause();

@@ -5,9 +5,9 @@ import { startOf } from "../engine/fold.ts";
 import type { Line } from "../engine/logbook.ts";
 import type { Plan } from "../runbook/plan.ts";
 import { commandsFor, holeValues, type ByHandOptions } from "./by-hand.ts";
-import { dateAndTime, lasting, oneLine, wrap } from "./format.ts";
+import { dateAndTime, lasting, oneLine, timeOfDay, wrap } from "./format.ts";
 import { plainLine } from "./plain.ts";
-import { emptyView, seeLine, titleOf, type View } from "./view.ts";
+import { emptyView, seeLine, titleOf, type FailureView, type View } from "./view.ts";
 import { exposedFor, type Forecast } from "./windows.ts";
 
 export { commandsFor, type ByHandOptions } from "./by-hand.ts";
@@ -85,16 +85,25 @@ function coloured(line: string, paint: ChalkInstance): string {
   return /^\S+ (→|←| )/.test(line) ? paint.dim(line) : line;
 }
 
+/** What failed the same way many times (an undo that waits for a node) is told once, with how often. */
 function failureLines(view: View, options: ShowTextOptions): string[] {
-  return view.failures.flatMap(({ unit, title, kind, message, hint, at }) => [
-    ...wrap(
-      oneLine(
-        `${dateAndTime(at, options.zone).slice(11)} ${unit === undefined ? title : titleOf(view, unit)}: ${message} (${kind})`,
-      ),
-      options.width - 2,
-    ).map((line) => `  ${line}`),
-    ...(hint === undefined ? [] : wrap(oneLine(hint), options.width - 4).map((line) => `    ${line}`)),
-  ]);
+  const kinds = new Map<string, FailureView[]>();
+  for (const failure of view.failures) {
+    const kind = JSON.stringify([failure.unit, failure.title, failure.message]);
+    kinds.set(kind, [...(kinds.get(kind) ?? []), failure]);
+  }
+  return [...kinds.values()].flatMap((alike) => {
+    const [first] = alike;
+    if (!first) return [];
+    const { unit, title, kind, message, hint, at } = first;
+    const what = unit === undefined ? title : titleOf(view, unit);
+    const often = alike.length === 1 ? "" : `, ${alike.length} times`;
+    const text = `${timeOfDay(at, options.zone)} ${what}: ${message} (${kind}${often})`;
+    return [
+      ...wrap(oneLine(text), options.width, "  "),
+      ...(hint === undefined ? [] : wrap(oneLine(hint), options.width, "    ")),
+    ];
+  });
 }
 
 const names = { service: "service", redundancy: "redundancy", cost: "money" } as const;
@@ -111,13 +120,19 @@ function exposureLines(view: View, now: number): string[] {
 }
 
 function leftLines(plan: Plan, view: View, rows: readonly Line[], options: ShowTextOptions): string[] {
-  const left = view.steps.filter((step) => step.state === "not given back");
+  const open = view.steps.filter((step) => step.state === "not given back");
+  // What keeps the service out is told first.
+  const left = [
+    ...open.filter((step) => step.exposes === "service"),
+    ...open.filter((step) => step.exposes !== "service"),
+  ];
   if (view.end?.end !== "stuck" || left.length === 0) return [];
   const lines = left.flatMap((step) => [
     ...wrap(
       oneLine(`- ${titleOf(view, step.key)}: ${step.note ?? "it was not given back"}`),
-      options.width - 2,
-    ).map((line) => `  ${line}`),
+      options.width,
+      "  ",
+    ),
     // At the left edge and never broken, so that they can be copied.
     ...commandsFor(plan, step.key, rows, options.byHand),
   ]);

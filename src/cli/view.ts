@@ -312,6 +312,11 @@ function questionOf(view: View, stage: string): QuestionView | undefined {
   };
 }
 
+/** The question as the engine asks it: it alone knows whether the step may be skipped. */
+export function withQuestion(view: View, question: QuestionView): View {
+  return { ...view, question };
+}
+
 function goBack(view: View, at: number): View {
   const next = view.steps.find((step) => step.key === view.back?.[0]);
   if (!next || next.state === "giving back") return view;

@@ -88,7 +88,7 @@ export function openWalk(args: WalkArgs): Walk {
     invariant(unit, `the run has no step ${key}`);
     return unit;
   };
-  const who = { run: journal.run, fence: journal.fence, owner: args.owner };
+  const who = { run: journal.run, fence: String(journal.fence), owner: args.owner };
   const leaseMs = setting.settings.leaseMinutes * 60_000;
   let leaseUntil = clock.now() + leaseMs;
   let stopWanted: { by: string; why: string } | undefined;

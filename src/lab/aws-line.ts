@@ -66,13 +66,19 @@ function flagsOf(words: readonly string[]): readonly { readonly flag: string; re
       flags.push({ flag, values: value.length > 0 ? [value.join("=")] : [] });
     } else {
       const last = flags.at(-1);
-      if (!last) throw new Failure("invalid", `"${word}" stands where an option such as --instance-ids is wanted`);
+      if (!last)
+        throw new Failure("invalid", `"${word}" stands where an option such as --instance-ids is wanted`);
       last.values.push(word);
     }
   return flags;
 }
 
-function addValue(form: URLSearchParams, name: string, kind: "list" | "tags" | undefined, value: string): void {
+function addValue(
+  form: URLSearchParams,
+  name: string,
+  kind: "list" | "tags" | undefined,
+  value: string,
+): void {
   if (kind !== "tags") {
     form.set(name, value);
     return;
@@ -85,14 +91,18 @@ function addValue(form: URLSearchParams, name: string, kind: "list" | "tags" | u
 
 function send(cloud: Cloud, operation: string, form: URLSearchParams): PersonsAnswer {
   const { heart } = cloud;
-  const row = heart.receive({ to: "cloud", operation, params: unflatten(form), line: lineOf(operation, form) });
+  const row = heart.receive({
+    to: "cloud",
+    operation,
+    params: unflatten(form),
+    line: lineOf(operation, form),
+  });
   row.class = classOfForm(form);
   const authorization = `AWS4-HMAC-SHA256 Credential=${cloud.settings.accessKeys[0] ?? ""}/lab`;
   const reply = heart.during(row, () => handleEc2(cloud, form, { authorization }));
   row.class = reply.class;
   row.reply = "sent";
-  if (reply.status === 200)
-    return { code: 0, signal: null, stdout: told(cloud, form), stderr: "" };
+  if (reply.status === 200) return { code: 0, signal: null, stdout: told(cloud, form), stderr: "" };
   const part = (name: string) => new RegExp(`<${name}>([^<]*)</${name}>`).exec(reply.body)?.[1] ?? "";
   const stderr = `An error occurred (${part("Code")}) when calling the ${operation} operation: ${part("Message")}\n`;
   return { code: 254, signal: null, stdout: "", stderr };
@@ -103,8 +113,6 @@ function told(cloud: Cloud, form: URLSearchParams): string {
   const named = [...form].filter(([name]) => name.startsWith("InstanceId.")).map(([, value]) => value);
   const wanted = cloud
     .listInstances()
-    .filter(({ id }) =>
-      named.length > 0 ? named.includes(id) : form.get("Action") === "DescribeInstances",
-    );
+    .filter(({ id }) => (named.length > 0 ? named.includes(id) : form.get("Action") === "DescribeInstances"));
   return wanted.map(({ id, name, state }) => `${id}  ${name}  ${state.now.state}\n`).join("");
 }

@@ -11,11 +11,13 @@ import {
   confFile,
   defaultClusterSettings,
   defaultClusterTimes,
-  LabCluster,
   type ClusterSettings,
   type ClusterTimes,
-} from "./cluster.ts";
+} from "./cluster-settings.ts";
+import { LabCluster } from "./cluster.ts";
+import { diskCommands } from "./commands-disks.ts";
 import { fileCommands } from "./commands-files.ts";
+import { processCommands } from "./commands-process.ts";
 import { systemCommands } from "./commands-system.ts";
 import { textCommands } from "./commands-text.ts";
 import { LabNode, type NodeTimes } from "./node.ts";
@@ -324,7 +326,14 @@ function buildCluster(
     copySeconds: options.copySeconds,
   });
   for (const member of cluster.members) {
-    const all = { ...textCommands, ...fileCommands, ...systemCommands, ...clusterCommands(cluster, member) };
+    const all = {
+      ...textCommands,
+      ...fileCommands,
+      ...processCommands,
+      ...diskCommands,
+      ...systemCommands,
+      ...clusterCommands(cluster, member),
+    };
     for (const [name, command] of Object.entries(all)) member.node.commands.set(name, command);
   }
   cluster.begin();

@@ -26,7 +26,9 @@ export interface LabInfo {
   readonly originWorld: number;
   readonly control: { readonly url: string; readonly token: string };
   readonly ec2: { readonly url: string; readonly region: string; readonly accessKeyId: string };
-  readonly clusters: { readonly [name: string]: { readonly nodes: { readonly [name: string]: LabNodeInfo } } };
+  readonly clusters: {
+    readonly [name: string]: { readonly nodes: { readonly [name: string]: LabNodeInfo } };
+  };
   readonly default: string;
 }
 
@@ -58,6 +60,8 @@ export interface LogQuery {
   readonly since?: number;
   readonly writes?: boolean;
   readonly effects?: boolean;
+  /** Also that clients of the service go on counting. */
+  readonly clients?: boolean;
 }
 
 export interface LabClient {
@@ -83,8 +87,10 @@ export function labClient(info: LabInfo): LabClient {
   return {
     ping: () => call("GET", "/ping"),
     status: () => call("GET", "/status"),
-    log: ({ since = 0, writes = false, effects = false } = {}) =>
-      call("GET", `/log?since=${since}${writes ? "&writes=1" : ""}${effects ? "&effects=1" : ""}`),
+    log: ({ since = 0, ...flags } = {}) => {
+      const wanted = Object.entries(flags).filter(([, value]) => value);
+      return call("GET", `/log?since=${since}${wanted.map(([flag]) => `&${flag}=1`).join("")}`);
+    },
     world: () => call("GET", "/world"),
     faults: () => call("GET", "/faults"),
     addFault: (fault) => post("/fault", fault),

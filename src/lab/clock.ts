@@ -11,7 +11,7 @@ interface Sleeper {
   readonly due: number;
   readonly order: number;
   readonly wake: () => void;
-  readonly fail: (reason: unknown) => void;
+  readonly fail: (reason: Error) => void;
 }
 
 export interface VirtualClockOptions {

@@ -6,8 +6,10 @@
  * the world's luck, and what they do is done all the same.
  */
 import { exclusively } from "./clp-control.ts";
+import { gapIn } from "./command-words.ts";
 import { newControl, type SideControl } from "./clp-mirror.ts";
-import { clusterUnits, type LabCluster, type Member } from "./cluster.ts";
+import { clusterUnits, type Member } from "./cluster-settings.ts";
+import type { LabCluster } from "./cluster.ts";
 import type { CommandFunction, Context } from "./process.ts";
 
 interface Script {
@@ -62,6 +64,8 @@ function read(context: Context, restore: boolean): Options | string | undefined 
   ];
   if (args.includes("--help"))
     return `Usage: ${context.argv[0]} --pre [--no-shutdown]\n       ${context.argv[0]} --post [--no-reboot]${restore ? " [--skip-copy]" : ""}`;
+  const unmodelled = args.find((arg) => ["--only-shutdown", "--only-reboot", "--online"].includes(arg));
+  if (unmodelled !== undefined) gapIn(context, `option ${unmodelled}`);
   const phases = args.filter((arg) => arg === "--pre" || arg === "--post");
   if (phases.length !== 1 || args.some((arg) => !known.includes(arg))) return undefined;
   const phase = phases[0] === "--pre" ? "pre" : "post";

@@ -274,6 +274,20 @@ export interface LabConf {
 }
 
 export function readConf(text: string): LabConf | undefined {
+  const known = parsed.get(text);
+  if (known !== undefined) return known;
+  const conf = parseConf(text);
+  // The file is asked for at every tick of the world and changes almost never.
+  if (conf) {
+    if (parsed.size > 100) parsed.clear();
+    parsed.set(text, conf);
+  }
+  return conf;
+}
+
+const parsed = new Map<string, LabConf>();
+
+function parseConf(text: string): LabConf | undefined {
   const root = parseXml(text);
   if (!root) return undefined;
   const value = (path: string) => selectXml(root, path)[0]?.text;

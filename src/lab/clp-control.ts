@@ -3,7 +3,9 @@
  * "md1: Isolated completed successfully" and "Start SRV : Command succeeded." are verbatim; failure texts are the
  * reference's from memory; everything else is invented.
  */
-import type { GroupAnswer, LabCluster, Member } from "./cluster.ts";
+import { gapIn } from "./command-words.ts";
+import type { GroupAnswer, Member } from "./cluster-settings.ts";
+import type { LabCluster } from "./cluster.ts";
 import type { CommandFunction, Context } from "./process.ts";
 
 const succeeded = "Command succeeded.\n";
@@ -153,6 +155,8 @@ export function controlCommands(
         while (args[index + 1] !== undefined && !args[index + 1]?.startsWith("-"))
           monitors.push(args[(index += 1)] as string);
     }
+    const unmodelled = rest.find((word) => ["-c", "-e", "-n"].includes(word));
+    if (unmodelled !== undefined) gapIn(context, `option ${unmodelled}`);
     const words = read(rest, ["-s", "-r", "-v"], ["-h", "-w"]);
     if (!words || words.flags.length !== 1 || words.rest.length > 0)
       return fail(context, "Invalid option.", 2);
@@ -202,6 +206,8 @@ export function controlCommands(
       "--rwait": "wait",
       "-w": "wait",
     };
+    if (/^(--active|-a|--deactive|-d|--resize|--nosync|--sync|--compress|--updatekey)$/.test(verb))
+      gapIn(context, `option ${verb}`);
     const known = verbs[verb];
     const words = read(args, ["-rcancel"], ["-timeout"]);
     if (!known || !words || words.rest.length < 1 || words.rest.length > (known === "force" ? 2 : 1))

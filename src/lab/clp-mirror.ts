@@ -3,7 +3,8 @@
  * travel with it into snapshots (reference clusterpro 4, 8, 11). Writes go to both sides while both are GREEN.
  */
 import { mirrorSettings, type MirrorSettings } from "./clp-conf.ts";
-import type { LabCluster, Member } from "./cluster.ts";
+import type { Member } from "./cluster-settings.ts";
+import type { LabCluster } from "./cluster.ts";
 import type { Content } from "./world.ts";
 
 export interface SideControl {

@@ -7,7 +7,8 @@ import { exclusively } from "./clp-control.ts";
 import { clpmdstat, clpstat } from "./clp-status.ts";
 import { backupCommands } from "./clp-backup.ts";
 import { controlCommands } from "./clp-control.ts";
-import { clusterUnits, confFile, type LabCluster, type Member } from "./cluster.ts";
+import { clusterUnits, confFile, type Member } from "./cluster-settings.ts";
+import type { LabCluster } from "./cluster.ts";
 import type { CommandFunction, Context } from "./process.ts";
 
 /** All commands of the product on one node. */

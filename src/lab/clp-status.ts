@@ -3,7 +3,9 @@
  * sources: the summary, the group map, and the mirror in the state Normal. The others follow the reference's own
  * examples from memory, and are marked as invented below.
  */
-import type { LabCluster, Member, Place } from "./cluster.ts";
+import { gapIn } from "./command-words.ts";
+import type { Member, Place } from "./cluster-settings.ts";
+import type { LabCluster } from "./cluster.ts";
 import type { LabMirror } from "./clp-mirror.ts";
 import type { Context } from "./process.ts";
 
@@ -68,6 +70,8 @@ export function clpstat(cluster: LabCluster, member: Member, context: Context): 
   if (rest.length === 1 && rest[0] === "-g") return groupMap(cluster, member, context);
   if (rest.length === 1 && rest[0] === "-m") return monitors(cluster, member, context);
   if (rest.length === 1 && rest[0] === "-n") return heartbeats(cluster, member, context);
+  const known = "-i --cl --sv --hb --fnc --svg --grp --rsc --mon --xcl -f -p -h --detail".split(" ");
+  if (rest[0] !== undefined && known.includes(rest[0])) gapIn(context, `option ${rest[0]}`);
   context.out("Invalid option.\n");
   return 1;
 }
@@ -199,6 +203,7 @@ const clock = (ms: number): string => new Date(Math.max(0, ms)).toISOString().sl
 
 export function clpmdstat(cluster: LabCluster, member: Member, context: Context): number {
   const [, option = "", name = "", ...more] = context.argv;
+  if (["--config", "-l", "--perf", "-p"].includes(option)) gapIn(context, `option ${option}`);
   if (!["--mirror", "-m", "--active", "-a"].includes(option) || more.length > 0) {
     context.out("Invalid option.\n");
     return 1;

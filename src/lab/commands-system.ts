@@ -1,6 +1,5 @@
-/** systemd, disks and power, as a node's commands show them. */
-import { gapIn, options } from "./commands-text.ts";
-import type { Disk } from "./disks.ts";
+/** systemd and power, as a node's commands show them. */
+import { gapIn, splitOption } from "./command-words.ts";
 import type { CommandFunction, Context } from "./process.ts";
 
 const serviceName = (name: string): string =>
@@ -232,7 +231,7 @@ const systemdRun: CommandFunction = async (context) => {
       break;
     }
     if (!arg.startsWith("-")) break;
-    const [name = "", inline] = split(arg);
+    const [name = "", inline] = splitOption(arg);
     const value = () => inline ?? args[(index += 1)] ?? "";
     const span = (text: string) => readTimespan(text) ?? gapIn(context, `the time ${text}`);
     switch (name) {
@@ -300,231 +299,6 @@ const systemdRun: CommandFunction = async (context) => {
   return 0;
 };
 
-function split(text: string): [string, string | undefined] {
-  const at = text.indexOf("=");
-  return text.startsWith("--") && at > 0 ? [text.slice(0, at), text.slice(at + 1)] : [text, undefined];
-}
-
-interface Row {
-  readonly [column: string]: string | number | null | readonly (string | null)[];
-}
-
-const lsblk: CommandFunction = (context) => {
-  const args = context.argv.slice(1);
-  let json = false;
-  let bytes = false;
-  let paths = false;
-  let flat = false;
-  let head = true;
-  let disksOnly = false;
-  let columns = ["NAME", "MAJ:MIN", "RM", "SIZE", "RO", "TYPE", "MOUNTPOINT"];
-  const wanted: string[] = [];
-  for (let index = 0; index < args.length; index += 1) {
-    const arg = args[index] as string;
-    if (arg.startsWith("--")) {
-      const [name, value] = split(arg);
-      if (name === "--json") json = true;
-      else if (name === "--bytes") bytes = true;
-      else if (name === "--paths") paths = true;
-      else if (name === "--list") flat = true;
-      else if (name === "--noheadings") head = false;
-      else if (name === "--nodeps") disksOnly = true;
-      else if (name === "--output") columns = (value ?? args[(index += 1)] ?? "").toUpperCase().split(",");
-      else gapIn(context, `option ${arg}`);
-    } else if (arg.startsWith("-")) {
-      for (const [at, letter] of [...arg.slice(1)].entries()) {
-        if (letter === "J") json = true;
-        else if (letter === "b") bytes = true;
-        else if (letter === "p") paths = true;
-        else if (letter === "l") flat = true;
-        else if (letter === "n") head = false;
-        else if (letter === "d") disksOnly = true;
-        else if (letter === "a") continue;
-        else if (letter === "o") {
-          columns = (arg.slice(at + 2) || (args[(index += 1)] ?? "")).toUpperCase().split(",");
-          break;
-        } else gapIn(context, `option -${letter}`);
-      }
-    } else wanted.push(context.node.files.resolve(context.path(arg)));
-  }
-  const show = (path: string) => (paths ? path : path.slice(5));
-  const size = (count: number) => (bytes ? count : `${Math.round(count / 1024 ** 3)}G`);
-  const row = (disk: Disk, number?: number): Row => {
-    const part = disk.partitions.find((each) => each.number === number);
-    const place = [part?.mountPoint ?? null];
-    const path = part?.path ?? disk.path;
-    return pick(context, columns, {
-      NAME: show(path),
-      KNAME: show(path),
-      PATH: path,
-      TYPE: part ? "part" : "disk",
-      SERIAL: part ? null : (disk.serial ?? null),
-      SIZE: size(part?.sizeBytes ?? disk.sizeBytes),
-      PARTUUID: part?.partUuid ?? null,
-      MOUNTPOINT: place[0] ?? null,
-      MOUNTPOINTS: place,
-      PKNAME: part ? show(disk.path) : null,
-      FSTYPE: part && disk.content.kind === "root" ? "xfs" : part?.number === 2 ? "xfs" : null,
-      MODEL: part || disk.serial === undefined ? null : "Amazon Elastic Block Store",
-      "MAJ:MIN": `259:${disk.partitions.length}`,
-      RO: 0,
-      RM: 0,
-      UUID: null,
-      LABEL: null,
-      PARTLABEL: null,
-      WWN: null,
-      TRAN: disk.serial === undefined ? null : "nvme",
-      STATE: null,
-      HOTPLUG: 0,
-      OWNER: "root",
-      PTUUID: part ? null : String(disk.content.control["disk"] ?? ""),
-    });
-  };
-  const disks = context.node.disks.list();
-  const trees = disks
-    .filter(
-      (disk) =>
-        wanted.length === 0 ||
-        wanted.includes(disk.path) ||
-        disk.partitions.some(({ path }) => wanted.includes(path)),
-    )
-    .map((disk) => {
-      const parts = disk.partitions.filter(
-        ({ path }) => wanted.length === 0 || wanted.includes(disk.path) || wanted.includes(path),
-      );
-      const whole = wanted.length === 0 || wanted.includes(disk.path);
-      return {
-        disk: whole ? row(disk) : undefined,
-        parts: disksOnly && whole ? [] : parts.map(({ number }) => row(disk, number)),
-      };
-    });
-  if (wanted.length > 0 && trees.length === 0) {
-    context.err(`lsblk: ${wanted.join(" ")}: not a block device\n`);
-    return 32;
-  }
-  if (json) {
-    const blockdevices = trees.flatMap(({ disk, parts }) =>
-      flat || !disk
-        ? [...(disk ? [disk] : []), ...parts]
-        : [parts.length > 0 ? { ...disk, children: parts } : disk],
-    );
-    context.out(`${JSON.stringify({ blockdevices }, undefined, 3)}\n`);
-    return 0;
-  }
-  const cell = (value: Row[string] | undefined) =>
-    Array.isArray(value) ? value.map((each) => each ?? "").join(",") : String(value ?? "");
-  if (head) context.out(`${columns.join(" ")}\n`);
-  for (const { disk, parts } of trees) {
-    for (const each of disk ? [disk, ...parts] : parts) {
-      const cells = columns.map((column) => cell(each[column.toLowerCase()]));
-      context.out(
-        `${!flat && each !== disk && disk && columns[0] === "NAME" ? "└─" : ""}${cells.join(" ")}\n`,
-      );
-    }
-  }
-  return 0;
-};
-
-function pick(context: Context, columns: readonly string[], values: Row): Row {
-  return Object.fromEntries(
-    columns.map((column) => {
-      const value = values[column];
-      if (value === undefined) gapIn(context, `the column ${column}`);
-      return [column.toLowerCase(), value];
-    }),
-  );
-}
-
-const findmnt: CommandFunction = (context) => {
-  const args = context.argv.slice(1);
-  let columns = ["TARGET", "SOURCE", "FSTYPE", "OPTIONS"];
-  let head = true;
-  let json = false;
-  const wanted: string[] = [];
-  for (let index = 0; index < args.length; index += 1) {
-    const arg = args[index] as string;
-    if (/^-[nrlJ]*o$/.test(arg)) {
-      columns = (args[(index += 1)] ?? "").toUpperCase().split(",");
-      if (arg.includes("n")) head = false;
-      if (arg.includes("J")) json = true;
-    } else if (arg === "--output") columns = (args[(index += 1)] ?? "").toUpperCase().split(",");
-    else if (/^-[nrlJ]+$/.test(arg)) {
-      if (arg.includes("n")) head = false;
-      if (arg.includes("J")) json = true;
-    } else if (["--noheadings", "--raw", "--list", "--json"].includes(arg)) {
-      if (arg === "--noheadings") head = false;
-      if (arg === "--json") json = true;
-    } else if (["-S", "--source", "-T", "--target", "-M", "--mountpoint"].includes(arg))
-      wanted.push(args[(index += 1)] ?? "");
-    else if (/^--(source|target|mountpoint)=/.test(arg)) wanted.push(arg.slice(arg.indexOf("=") + 1));
-    else if (arg.startsWith("-")) gapIn(context, `option ${arg}`);
-    else wanted.push(arg);
-  }
-  const found = context.node.disks
-    .mountTable()
-    .filter(({ device, point }) => wanted.length === 0 || wanted.includes(device) || wanted.includes(point));
-  if (found.length === 0) return 1;
-  const rows = found.map(({ device, point, type }) =>
-    pick(context, columns, { TARGET: point, SOURCE: device, FSTYPE: type, OPTIONS: "rw,relatime" }),
-  );
-  if (json) context.out(`${JSON.stringify({ filesystems: rows }, undefined, 3)}\n`);
-  else {
-    if (head) context.out(`${columns.join(" ")}\n`);
-    for (const each of rows)
-      context.out(`${columns.map((column) => String(each[column.toLowerCase()])).join(" ")}\n`);
-  }
-  return 0;
-};
-
-const mountpoint: CommandFunction = (context) => {
-  const { set, rest } = options(context, "qd");
-  const there = context.node.disks.mountTable().some(({ point }) => point === context.path(rest[0] ?? ""));
-  if (!set.has("q")) context.out(`${rest[0]} is ${there ? "" : "not "}a mountpoint\n`);
-  return there ? 0 : 1;
-};
-
-const mount: CommandFunction = (context) => {
-  if (context.argv.length > 1) gapIn(context, "mounting by hand");
-  for (const { device, point, type } of context.node.disks.mountTable())
-    context.out(`${device} on ${point} type ${type} (rw,relatime)\n`);
-  return 0;
-};
-
-const umount: CommandFunction = (context) => {
-  const [, point = ""] = context.argv;
-  if (!context.node.disks.mountTable().some((each) => each.point === point)) {
-    context.err(`umount: ${point}: not mounted.\n`);
-    return 32;
-  }
-  context.err(`umount: ${point}: target is busy.\n`);
-  return 32;
-};
-
-/** fuser [-v] [-m] [-M] PATH…: process numbers to stdout, everything else to stderr. */
-const fuser: CommandFunction = (context) => {
-  const { set, rest } = options(context, "mvMsu");
-  let found = false;
-  for (const name of rest) {
-    const here = context.node.holders.filter(({ mountPoint }) => mountPoint === context.path(name));
-    if (here.length === 0 || set.has("s")) {
-      found ||= here.length > 0;
-      continue;
-    }
-    found = true;
-    if (set.has("v")) context.err(`                     USER        PID ACCESS COMMAND\n`);
-    context.err(`${name}:`);
-    if (set.has("v")) context.err(" ".repeat(Math.max(1, 20 - name.length)));
-    for (const { pid, command } of here) {
-      if (set.has("v")) context.err("root     ");
-      context.out(` ${pid}`);
-      if (set.has("v")) context.err(` F.c.. ${command}`);
-      else context.err("c");
-    }
-    context.err("\n");
-  }
-  return found ? 0 : 1;
-};
-
 const ps: CommandFunction = (context) => {
   const args = context.argv.slice(1).join(" ");
   const found = /-p\s*([0-9,\s]+)/.exec(args);
@@ -566,12 +340,6 @@ export const systemCommands: { readonly [name: string]: CommandFunction } = {
   systemctl,
   "systemd-run": systemdRun,
   journalctl,
-  lsblk,
-  findmnt,
-  mountpoint,
-  mount,
-  umount,
-  fuser,
   ps,
   shutdown: power(false),
   poweroff: power(false),

@@ -5,7 +5,8 @@
  */
 import type { Json } from "../ports/driver.ts";
 import { withoutCounter, type Lab } from "./build.ts";
-import { confFile, type LabCluster, type Member } from "./cluster.ts";
+import { confFile, type Member } from "./cluster-settings.ts";
+import type { LabCluster } from "./cluster.ts";
 
 type JsonObject = { readonly [key: string]: Json };
 

@@ -81,7 +81,12 @@ async function answer(options: ControlOptions, method: string, url: URL, body: B
       if (!Number.isInteger(since) || since < 0)
         throw new Failure("invalid", "`since` is the number of an entry of the log");
       const flag = (key: string) => url.searchParams.has(key);
-      const entries = log.entries({ since, writes: flag("writes"), effects: flag("effects") });
+      const entries = log.entries({
+        since,
+        writes: flag("writes"),
+        effects: flag("effects"),
+        clients: flag("clients"),
+      });
       return { entries, last: log.last };
     }
     case "GET /world":

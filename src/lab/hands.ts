@@ -6,7 +6,7 @@ import { Failure } from "../errors.ts";
 import { runAwsLine } from "./aws-line.ts";
 import type { Lab } from "./build.ts";
 import type { PersonsAnswer, Settled } from "./client.ts";
-import type { GroupAnswer, LabCluster } from "./cluster.ts";
+import type { LabCluster } from "./cluster.ts";
 import type { Logbook } from "./logbook.ts";
 import { staticArgv } from "./sh-parse.ts";
 import { busyWith } from "./status.ts";
@@ -128,7 +128,7 @@ async function move(cluster: LabCluster, group: string, wanted: string | undefin
   if (from === undefined)
     throw new Failure("precondition", `group ${group} is online nowhere, so it cannot move`);
   const to = wanted ?? cluster.peerOf(from).node.name;
-  const answer: GroupAnswer = await cluster.moveGroup(group, to);
+  const answer = await cluster.moveGroup(group, to);
   if (!answer.ok) throw new Failure("precondition", `group ${group} did not move to ${to}: ${answer.text}`);
   return `group ${group} moved from ${from} to ${to}`;
 }
@@ -196,9 +196,13 @@ export async function typeLine(
   }
   const node = getNode(lab, nodeName);
   if (!node.alive)
-    throw new Failure("precondition", `${nodeName} is ${node.state === "booting" ? "still booting" : "not up"}, so nothing can be typed on it`, {
-      hint: "`runbook lab status` shows it; `aws ec2 start-instances` (in `runbook lab paste`) gives it power",
-    });
+    throw new Failure(
+      "precondition",
+      `${nodeName} is ${node.state === "booting" ? "still booting" : "not up"}, so nothing can be typed on it`,
+      {
+        hint: "`runbook lab status` shows it; `aws ec2 start-instances` (in `runbook lab paste`) gives it power",
+      },
+    );
   const out: Uint8Array[] = [];
   const err: Uint8Array[] = [];
   const result = await byPerson(() =>

@@ -23,7 +23,7 @@ export class Logbook {
     if (!row) return;
     this.#rows.push(row);
     if (received) this.#pending.add(received);
-    this.#write(received ? { received } : { effect });
+    if (!isTick(row)) this.#write(received ? { received } : { effect });
   };
   #closed = false;
 
@@ -42,15 +42,20 @@ export class Logbook {
     this.#people.add(row);
   }
 
-  /** Rows after `since`; of writes and effects only what is asked for, everything if nothing is. */
+  /**
+   * Rows after `since`; of writes and effects only what is asked for, everything if nothing is. That clients go on
+   * counting is told only with `clients`: it would hide all else.
+   */
   entries(query: {
     readonly since: number;
     readonly writes: boolean;
     readonly effects: boolean;
+    readonly clients: boolean;
   }): readonly LogEntry[] {
     const all = !query.writes && !query.effects;
     return this.#rows.slice(query.since).flatMap((row, index): LogEntry[] => {
       const seq = query.since + index + 1;
+      if (isTick(row) && !query.clients) return [];
       if (!("reply" in row)) return all || query.effects ? [{ seq, kind: "effect", ...row }] : [];
       if (!all && !(query.writes && row.class !== "read")) return [];
       return [{ seq, kind: "received", by: this.#people.has(row) ? "person" : "tool", ...row }];
@@ -77,4 +82,9 @@ export class Logbook {
   #write(row: unknown): void {
     if (!this.#closed) writeSync(this.#file, `${JSON.stringify(row)}\n`);
   }
+}
+
+/** A client of the service has counted on, as it does for as long as the service is there. */
+function isTick(row: Received | Effect): boolean {
+  return "detail" in row && row.detail.kind === "data-written" && row.detail["path"] === "clients/counter";
 }

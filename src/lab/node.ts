@@ -4,6 +4,7 @@
  */
 import { toByteString, bytesOf } from "./bytes.ts";
 import { Disks } from "./disks.ts";
+import { inputOf, oneLine, unwrapped, type ExecIo, type ExecResult } from "./exec.ts";
 import { Files } from "./files.ts";
 import { Input, Killed, Process, type CommandFunction, type Sink } from "./process.ts";
 import { staticArgv } from "./sh-parse.ts";
@@ -32,18 +33,6 @@ export interface NodeListener {
   goingDown(node: LabNode): Promise<void>;
   /** It is gone, orderly or not. */
   gone(node: LabNode, orderly: boolean): void;
-}
-
-export interface ExecIo {
-  readonly stdin?: AsyncIterable<Uint8Array> | Uint8Array | string;
-  stdout(chunk: Uint8Array): void;
-  stderr(chunk: Uint8Array): void;
-}
-
-/** Neither code nor signal: the session was cut, and nothing more is known. */
-export interface ExecResult {
-  readonly code?: number;
-  readonly signal?: string;
 }
 
 export class LabNode {
@@ -303,7 +292,7 @@ export class LabNode {
             session.end(error.signalName === undefined ? {} : { signal: error.signalName });
           else {
             this.#sessions.delete(session);
-            reject(error);
+            reject(error instanceof Error ? error : new Error(String(error)));
           }
         },
       );
@@ -350,7 +339,12 @@ export class LabNode {
         say.out(text.slice(0, Math.floor(text.length / 2)));
         return {};
       }
-      default:
+      case undefined:
+      case "deny":
+      case "throttle":
+      case "unavailable":
+      case "no-capacity":
+        // The last four are a cloud's: a node has no such answer.
         return { code: await this.#perform(argv, io, row, process, say) };
     }
   }
@@ -417,42 +411,4 @@ export class LabNode {
       this.reap(process);
     }
   }
-}
-
-function inputOf(stdin: ExecIo["stdin"]): Input {
-  if (stdin === undefined) return new Input("");
-  if (typeof stdin === "string" || stdin instanceof Uint8Array) return new Input(toByteString(stdin));
-  const chunks = stdin;
-  return new Input(
-    "",
-    (async function* () {
-      for await (const chunk of chunks) yield toByteString(chunk);
-    })(),
-  );
-}
-
-/** What a command is when the wrappers are taken off: the fence of a run, `env A=B`, `sudo -n`. */
-export function unwrapped(argv: readonly string[]): readonly string[] {
-  let rest = argv;
-  for (;;) {
-    if (rest[0] === "sh" && rest[1] === "-c" && rest[3] === "runbook-fence") rest = rest.slice(5);
-    else if (rest[0] === "env") {
-      const at = rest.findIndex((word, index) => index > 0 && !/^[A-Za-z_][A-Za-z0-9_]*=/.test(word));
-      if (at < 0 || rest[at]?.startsWith("-")) return rest;
-      rest = rest.slice(at);
-    } else if (rest[0] === "sudo")
-      rest = rest.slice(1).filter((word, index, all) => !isSudoOption(all, index, word));
-    else return rest;
-  }
-}
-
-const isSudoOption = (words: readonly string[], index: number, word: string): boolean =>
-  word.startsWith("-") && words.slice(0, index).every((before) => before.startsWith("-"));
-
-/** A script by its name and arguments, anything else as it is. */
-function oneLine(argv: readonly string[]): string {
-  const [command, option, , name, ...args] = argv;
-  return command === "sh" && option === "-c" && name !== undefined
-    ? [name, ...args].join(" ")
-    : argv.join(" ");
 }

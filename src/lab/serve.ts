@@ -152,7 +152,9 @@ async function formerPorts(folder: string): Promise<{ readonly [node: string]: n
   try {
     const ports: unknown = JSON.parse(text);
     if (typeof ports !== "object" || ports === null) return {};
-    const usable = Object.entries(ports).filter(([, port]) => Number.isInteger(port) && port > 0 && port < 65_536);
+    const usable = Object.entries(ports).filter(
+      ([, port]) => Number.isInteger(port) && port > 0 && port < 65_536,
+    );
     return Object.fromEntries(usable) as { readonly [node: string]: number };
   } catch {
     // A file that is no JSON was not written by a lab; other ports do as well.

@@ -1,6 +1,6 @@
 /** What becomes of a word: parameters, command and sum substitution, splitting, patterns (POSIX order). */
 import type { Files } from "./files.ts";
-import type { Command, Part, Word } from "./sh-parse.ts";
+import type { Command, Part, Word } from "./sh-tree.ts";
 
 /** What the expansion asks of the shell that runs. */
 export interface Variables {
@@ -129,7 +129,8 @@ async function parameter(
   if (operator === undefined) return value ?? shell.unset(name);
   if (operator === "length") return String((value ?? shell.unset(name)).length);
   const missing = value === undefined || (operator.startsWith(":") && value === "");
-  switch (operator.at(-1)) {
+  const [last] = operator.slice(-1);
+  switch (last ?? "") {
     case "-":
       return missing ? expandText(shell, part.argument) : value;
     case "+":

@@ -44,8 +44,9 @@ export class LabShell implements Shell {
       stdout: (chunk) => stdout.push(chunk),
       stderr: (chunk) => stderr.push(chunk),
     });
+    let answered = false;
     try {
-      const result = await Promise.race([command, limit, aborted]);
+      const result = await Promise.race([command.finally(() => (answered = true)), limit, aborted]);
       if (result === "over")
         throw new Failure("timeout", `${name} did not answer within ${options.timeoutMs / 1000} s`, {
           happened: "maybe",
@@ -64,9 +65,10 @@ export class LabShell implements Shell {
       };
     } finally {
       stop.abort();
-      // Nobody waits for it any more, but an error of the lab itself must not vanish.
+      // Where nobody waits for it any more, an error of the lab itself must not vanish.
+      const waited = answered;
       command.catch((error: unknown) => {
-        throw error;
+        if (!waited) throw error;
       });
     }
   }

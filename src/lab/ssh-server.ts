@@ -7,7 +7,8 @@ import { timingSafeEqual } from "node:crypto";
 import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
 import type { AuthContext, Connection, ParsedKey, ServerChannel, Session } from "ssh2";
 import { Failure } from "../errors.ts";
-import type { ExecResult, LabNode } from "./node.ts";
+import type { ExecResult } from "./exec.ts";
+import type { LabNode } from "./node.ts";
 import { Wire } from "./wire.ts";
 import type { Received } from "./world.ts";
 

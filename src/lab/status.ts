@@ -1,6 +1,7 @@
 /** The state of a lab's world, as one looks at it from above: what no single node or cloud would tell. */
 import type { Lab } from "./build.ts";
-import type { LabCluster, Member } from "./cluster.ts";
+import type { LabCluster } from "./cluster.ts";
+import type { Member } from "./cluster-settings.ts";
 
 export interface LabStatus {
   readonly pace: number;

@@ -42,13 +42,14 @@ export interface NodesReads {
   getMarker(node: string): Promise<MarkerState>;
 }
 
+/** `fence` is a number as text, so that a plan can leave it open: who takes a run over has a later one. */
 export interface NodesWrites {
   /** Takes the marker by an atomic mkdir; fails with `conflict` (happened "no") if any is there, ours included: look first. */
   takeMarker: {
     readonly node: string;
     readonly run: string;
     readonly owner: string;
-    readonly fence: number;
+    readonly fence: string;
     readonly seconds: number;
   };
   /** Puts a new fence (a resume) into a marker of the same run; fails with `conflict` if it names another run. */
@@ -56,13 +57,13 @@ export interface NodesWrites {
     readonly node: string;
     readonly run: string;
     readonly owner: string;
-    readonly fence: number;
+    readonly fence: string;
     readonly seconds: number;
   };
   renewMarker: {
     readonly node: string;
     readonly run: string;
-    readonly fence: number;
+    readonly fence: string;
     readonly seconds: number;
   };
   /** Takes it away if it names this run; another run's marker is left alone with `conflict`; none there is fine. */

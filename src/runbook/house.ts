@@ -38,7 +38,7 @@ export const holdNodes = step({
           return (
             found === undefined ||
             !isOurs(world, found) ||
-            (found.held && found.marker?.fence === world.fence)
+            (found.held && String(found.marker?.fence) === world.fence)
           );
         },
         () => world.nodes.adoptMarker({ node, ...holder(world) }),

@@ -22,7 +22,7 @@ export interface World {
   readonly settings: Settings;
   /** Run id, and how this step marks what it creates; holes in a plan. */
   readonly run: string;
-  readonly fence: number;
+  readonly fence: string;
   readonly owner: string;
   readonly tags: Tags;
   /** Time by the runner's clock, milliseconds since the epoch. */

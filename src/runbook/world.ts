@@ -18,12 +18,12 @@ export interface Setting {
 
 export interface Who {
   readonly run: string;
-  readonly fence: number;
+  readonly fence: string;
   readonly owner: string;
 }
 
 /** Who a run will be is not known while it is planned. */
-export const someRun: Who = { run: later("this run"), fence: 1, owner: later("who runs it") };
+export const someRun: Who = { run: later("this run"), fence: later("its fence"), owner: later("who runs it") };
 
 /** The tag under which everything that a run creates is found again. */
 export const runTag = "runbook:run";

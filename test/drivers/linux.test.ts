@@ -173,8 +173,8 @@ describe("the marker", () => {
   });
 
   const { requests } = scripted(() => ({})).driver;
-  const take = requests.takeMarker({ node: "n", run: "r1", owner: "me", fence: 1, seconds: 60 });
-  const renew = requests.renewMarker({ node: "n", run: "r1", fence: 1, seconds: 60 });
+  const take = requests.takeMarker({ node: "n", run: "r1", owner: "me", fence: "1", seconds: 60 });
+  const renew = requests.renewMarker({ node: "n", run: "r1", fence: "1", seconds: 60 });
   const release = requests.releaseMarker({ node: "n", run: "r1" });
 
   test("is taken without a fence, and renewed and released behind it", async () => {

@@ -44,6 +44,7 @@ export interface Runner {
   /** Plans and runs to the end. */
   run(params?: Params, more?: More): Promise<{ ended: Ended; walk: Walk; plan: Plan }>;
   die(): void;
+  alive(): boolean;
 }
 
 export interface More {
@@ -175,6 +176,7 @@ export async function openSimulation(options: SimulationOptions = {}): Promise<S
         return { ended, walk, plan };
       },
       die,
+      alive: () => !dead.yes,
     };
     return self;
   };

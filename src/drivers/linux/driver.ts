@@ -226,11 +226,11 @@ const on = (
 
 const requests: NodesDriver["requests"] = {
   takeMarker: ({ node, run, owner, fence, seconds }) =>
-    on(node, "takeMarker", takeScript(), run, String(fence), owner, String(seconds)),
+    on(node, "takeMarker", takeScript(), run, fence, owner, String(seconds)),
   adoptMarker: ({ node, run, owner, fence, seconds }) =>
-    on(node, "adoptMarker", adoptScript(), run, String(fence), owner, String(seconds)),
+    on(node, "adoptMarker", adoptScript(), run, fence, owner, String(seconds)),
   renewMarker: ({ node, run, fence, seconds }) =>
-    on(node, "renewMarker", renewScript(), run, String(fence), String(seconds)),
+    on(node, "renewMarker", renewScript(), run, fence, String(seconds)),
   releaseMarker: ({ node, run }) => on(node, "releaseMarker", releaseScript(), run),
 };
 

@@ -1,0 +1,50 @@
+/** What people paste from a message or a page: lines for nodes and for the cloud, with prompts and comments between. */
+import { Failure } from "../errors.ts";
+import { staticArgv } from "../lab/sh-parse.ts";
+
+export interface PastedLine {
+  /** Without one, the line is for the cloud. */
+  readonly node: string | undefined;
+  readonly command: string;
+}
+
+export function parsePasted(text: string, nodes: readonly string[]): readonly PastedLine[] {
+  const lines = text
+    .split("\n")
+    .map((line) => line.trim().replace(/^[$#] (?=\S)/, (prompt) => (prompt === "$ " ? "" : prompt)))
+    .filter((line) => line !== "" && !line.startsWith("#"));
+  if (lines.length === 0)
+    throw new Failure("invalid", "there is nothing to type on standard input", {
+      hint: 'for example: echo "server1: clpstat" | runbook lab paste',
+    });
+  return lines.map((line) => parseLine(line, nodes));
+}
+
+function parseLine(line: string, nodes: readonly string[]): PastedLine {
+  const [, name, rest] = /^([A-Za-z0-9_.-]+):\s+(.+)$/.exec(line) ?? [];
+  if (name !== undefined && rest !== undefined) return { node: known(name, nodes), command: rest };
+  const words = staticArgv(line);
+  if (words?.[0] === "aws") return { node: undefined, command: line };
+  if (words?.[0] === "ssh") return sshLine(words.slice(1), nodes);
+  throw new Failure("invalid", `the lab cannot tell where to type "${line}"`, {
+    hint: "write it as: ssh NODE 'COMMAND', or NODE: COMMAND, or aws ec2 …",
+  });
+}
+
+// Of ssh's options these take a word after them (ssh(1)); they say how to get there, and the lab knows the way.
+const optionsWithWord = /^-[a-zA-Z]*[BbcDEeFIiJLlmOoPpQRSWw]$/;
+
+function sshLine(words: readonly string[], nodes: readonly string[]): PastedLine {
+  let at = 0;
+  while (words[at]?.startsWith("-")) at += optionsWithWord.test(words[at] ?? "") ? 2 : 1;
+  const node = known((words[at] ?? "").replace(/^.*@/, ""), nodes);
+  // The remote shell gets the words joined by blanks, as from ssh itself.
+  const command = words.slice(at + 1).join(" ");
+  if (command === "") throw new Failure("invalid", `there is no command after "ssh ${node}"`);
+  return { node, command };
+}
+
+function known(name: string, nodes: readonly string[]): string {
+  if (nodes.includes(name)) return name;
+  throw new Failure("not-found", `the lab has no node "${name}"`, { hint: `it has ${nodes.join(", ")}` });
+}
