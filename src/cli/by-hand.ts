@@ -24,11 +24,15 @@ export function commandsFor(
   if (!unit) return [];
   const known = holeValues(plan, rows);
   const planned = unit.undo.flatMap((part) => part.sends.map((send) => send.request));
-  return planned.flatMap((request) => {
-    const full = filled(request, known);
-    // On which node is decided anew each time: where the mirrors were GREEN an hour ago proves nothing now.
-    return commandOf(request.to === "node" ? ({ ...full, node: request.node } as Request) : full, options);
-  });
+  return planned.flatMap((request) => commandOf(lastSent(rows, request) ?? filled(request, known), options));
+}
+
+/** What the run itself sent last in this place: where a node was to be found, it was found then. */
+function lastSent(rows: readonly Line[], planned: Request): Request | undefined {
+  const row = rows.findLast(
+    ({ kind, body }) => kind === "sent" && body["direction"] === "back" && fills(planned, body["request"]),
+  );
+  return row?.body["request"] as Request | undefined;
 }
 
 function commandOf(request: Request, options: ByHandOptions): readonly string[] {

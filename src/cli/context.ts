@@ -50,6 +50,10 @@ export async function openPlace(options: WorldOptions): Promise<Place> {
   const { openStore } = await import("../store/store.ts");
   const common = { home, owner: whoAmI(), mask: maskSecrets(process.env) };
   if (options.lab !== true) {
+    if (options.pace !== undefined)
+      throw new Failure("invalid", "--pace is given without --lab: only the lab's time can be sped up", {
+        hint: "add --lab, or leave --pace out",
+      });
     const { systemClock } = await import("../drivers/clock/system.ts");
     return { ...common, store: openStore(home), clock: systemClock(), lab: false, pace: 1 };
   }

@@ -17,6 +17,7 @@ function inline(value: unknown): string {
   if (Array.isArray(value)) return value.map(inline).join(", ");
   if (value === null || typeof value !== "object") return scalar(value);
   return Object.entries(value)
+    .filter(([, inner]) => !(Array.isArray(inner) && inner.length === 0))
     .map(([name, inner]) => {
       const nested = inner !== null && typeof inner === "object" && !Array.isArray(inner);
       return nested ? `${name} (${inline(inner)})` : `${name} ${inline(inner)}`;

@@ -110,6 +110,7 @@ export function ticking(ms: number): string {
 
 /** "0.4 s", "27 s", "4 min 12 s", "1 h 3 min", "2 days": for what is over, and for limits. */
 export function lasting(ms: number): string {
+  if (ms > 0 && ms < 100) return `${Math.ceil(ms)} ms`;
   if (ms < 10_000 && ms % 1000 !== 0) return `${(Math.max(0, ms) / 1000).toFixed(1)} s`;
   const all = Math.round(ms / 1000);
   const parts = [

@@ -152,7 +152,7 @@ function environment(home: string): NodeJS.ProcessEnv {
   const env = Object.fromEntries(
     kept.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])),
   );
-  return { ...env, RUNBOOK_HOME: home } as NodeJS.ProcessEnv;
+  return { ...env, RUNBOOK_HOME: home };
 }
 
 export function argsOf(options: LabStartOptions): readonly string[] {

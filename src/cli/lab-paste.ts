@@ -9,8 +9,7 @@ export interface PastedLine {
 }
 
 export function parsePasted(text: string, nodes: readonly string[]): readonly PastedLine[] {
-  const lines = text
-    .split("\n")
+  const lines = wholeLines(text)
     .map((line) => line.trim().replace(/^[$#] (?=\S)/, (prompt) => (prompt === "$ " ? "" : prompt)))
     .filter((line) => line !== "" && !line.startsWith("#"));
   if (lines.length === 0)
@@ -18,6 +17,27 @@ export function parsePasted(text: string, nodes: readonly string[]): readonly Pa
       hint: 'for example: echo "server1: clpstat" | runbook lab paste',
     });
   return lines.map((line) => parseLine(line, nodes));
+}
+
+/** Lines, with those that a quotation spans kept together: a script between quotes is one line to a shell. */
+function wholeLines(text: string): readonly string[] {
+  const lines: string[] = [];
+  let line = "";
+  let quote = "";
+  for (let i = 0; i < text.length; i += 1) {
+    const sign = text[i] ?? "";
+    if (sign === "\n" && quote === "") {
+      lines.push(line);
+      line = "";
+      continue;
+    }
+    line += sign;
+    if (sign === "\\" && quote !== "'") line += text[(i += 1)] ?? "";
+    else if (sign === quote) quote = "";
+    else if (quote === "" && (sign === "'" || sign === '"') && !line.trimStart().startsWith("#"))
+      quote = sign;
+  }
+  return [...lines, line];
 }
 
 function parseLine(line: string, nodes: readonly string[]): PastedLine {

@@ -47,8 +47,8 @@ async function build(argv: readonly string[]): Promise<Command> {
       "HA cluster snapshot backup, restore and drill, as runbooks that can be reviewed, interrupted and trusted",
     )
     .version(productVersion(), "-V, --version")
-    .addHelpText("after", `\n${exitHelp}`)
-    .showHelpAfterError("(see `runbook --help`)")
+    .addHelpText("afterAll", `\n${exitHelp}`)
+    .configureOutput({ outputError: (text, write) => write(inOurWords(text)) })
     .exitOverride();
 
   program
@@ -139,14 +139,35 @@ async function build(argv: readonly string[]): Promise<Command> {
     .addOption(params())
     .action(act(async () => (await import("./graph.ts")).graph));
   // The lab's own commands bring more imports than --help should pay for.
-  if (argv[2] === "lab") {
+  if (argv[2] === "lab" || (argv[2] === "help" && argv[3] === "lab")) {
     const { registerLab } = await import("./lab.ts");
     const { runbookHome } = await import("./home.ts");
     registerLab(program, runbookHome);
   } else {
     program.command("lab").description("the lab: up, down, status, log, fault, … (see `runbook lab --help`)");
   }
+  pointToHelp(program, "runbook");
   return program;
+}
+
+/** A wrong word on the command line is told like everything else: one line on what is wrong, one on what to do. */
+function inOurWords(text: string): string {
+  return text.replace(/^error: /, "runbook: ").replace(/\n\(/, " (");
+}
+
+function pointToHelp(command: Command, words: string): void {
+  command.showHelpAfterError(`  \`${words} --help\` lists what it takes`);
+  for (const inner of command.commands) pointToHelp(inner, `${words} ${inner.name()}`);
+}
+
+// A reader that leaves early (`| head -1`) must not stop a run, nor make it look like a mistake of ours: what a run
+// printed can be had again from its journal. Any other trouble with the output is told, where that is still possible.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE" || stream === process.stderr) return;
+    process.stderr.write(`runbook: the output cannot be written: ${error.code ?? error.message}\n`);
+    process.exitCode ??= exitCodes.refused;
+  });
 }
 
 try {

@@ -38,7 +38,7 @@ function tell(line: Line, view: View): string | undefined {
       return `▸ ${title}${begins(view, unit, at)}`;
     case "outcome":
       return body["already"] === true
-        ? `– ${title}: holds already${over(view, at)}`
+        ? `– ${title}: it holds, nothing was sent${over(view, at)}`
         : `✓ ${title}${took(step)}${over(view, at)}`;
     case "failure":
       return `✗ ${title}: ${because(body["trouble"])}`;
@@ -89,7 +89,7 @@ function tellAnswer(body: Line["body"], view: View): string | undefined {
     case "no":
       return `← not carried out: ${why}`;
     default:
-      return `← no answer in ${lasting(ms)}, so it is not known whether it happened: ${why}`;
+      return `← no answer in ${lasting(ms)}, a look will tell: ${why}`;
   }
 }
 

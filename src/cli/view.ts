@@ -260,8 +260,8 @@ function progressed(view: View, unit: string, progress: Progress | undefined): V
   const seen = { ...step.seen, [progress.about]: progress };
   const texts = Object.values(seen).flatMap(({ text }) => text || []);
   const changed = change(view, unit, () => ({ seen, note: texts.join("; ") || undefined }));
-  // A look before the step acts tells what was there before; only what moves afterwards is news.
-  const moves = step.begun || step.kind === "wait";
+  // Looks before a step acts, and those that prove an earlier step still true, tell nothing of its progress.
+  const moves = isActive(step) && (step.begun || step.kind === "wait");
   const told = moves && progress.text !== "" && movedFar(step.seen[progress.about], progress);
   return told ? { ...changed, news: progress.text } : changed;
 }

@@ -85,7 +85,11 @@ function describeMember(member: Member): JsonObject {
     ),
     timers: [...node.systemd.timers.keys()].sort(),
     services: [...node.systemd.services.keys()].sort(),
-    processes: [...node.processes.values()].map(({ name }) => name).sort(),
+    // A look that is on its way at this instant is no trace of anything.
+    processes: [...node.processes.values()]
+      .filter(({ detached }) => detached)
+      .map(({ name }) => name)
+      .sort(),
     configuration: node.files.find(confFile) ? node.files.read(confFile) : "",
     runbook: { ...node.files.tree("/var/lib/runbook") },
     mounts: node.files.mounts.map(({ point }) => point),

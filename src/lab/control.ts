@@ -96,7 +96,7 @@ async function answer(options: ControlOptions, method: string, url: URL, body: B
     case "DELETE /faults":
       return { cleared: heart.faults.splice(0).filter(({ left }) => left > 0).length };
     case "POST /fault":
-      return toldFault(heart.addFault(checkedFault(lab, body as Partial<FaultSpec>)));
+      return toldFault(heart.addFault(checkedFault(lab, body)));
     case "POST /hand": {
       const words = Array.isArray(body["words"]) ? body["words"].map(String) : [];
       const cluster = textOf(body, "cluster") ?? options.defaultCluster;

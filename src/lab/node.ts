@@ -229,9 +229,9 @@ export class LabNode {
 
   // Processes and sessions.
 
-  spawn(name: string, cause: Received | undefined): Process {
+  spawn(name: string, cause: Received | undefined, detached: boolean): Process {
     this.#pid += 1 + Math.floor(this.heart.random() * 5);
-    const process = new Process(this.#pid, name, cause);
+    const process = new Process(this.#pid, name, cause, detached);
     this.processes.set(process.pid, process);
     return process;
   }
@@ -273,7 +273,7 @@ export class LabNode {
     const inner = unwrapped(argv);
     const row = this.heart.receive({ to: "node", node: this.name, argv, line: oneLine(inner) });
     const fault = this.heart.takeFault({ to: "node", node: this.name, what: inner.join(" ") });
-    const process = this.spawn(argv[0] ?? "", row);
+    const process = this.spawn(argv[0] ?? "", row, false);
     return new Promise((resolve, reject) => {
       const session = {
         row,
@@ -285,15 +285,16 @@ export class LabNode {
         },
       };
       this.#sessions.add(session);
-      this.#serve(argv, io, row, process, fault).then(
+      const served = this.#serve(argv, io, row, process, fault).finally(() => this.reap(process));
+      void served.then(
         (result) => session.end(result),
         (error: unknown) => {
           if (error instanceof Killed)
             session.end(error.signalName === undefined ? {} : { signal: error.signalName });
-          else {
-            this.#sessions.delete(session);
+          // An error of the lab itself: told to whoever waits, and loud where nobody does any more.
+          else if (this.#sessions.delete(session))
             reject(error instanceof Error ? error : new Error(String(error)));
-          }
+          else throw error;
         },
       );
     });
@@ -386,7 +387,7 @@ export class LabNode {
     cause: Received | undefined,
     name: string,
   ): Promise<number | undefined> {
-    const process = this.spawn(name, cause);
+    const process = this.spawn(name, cause, true);
     const nothing: Sink = () => undefined;
     let gap = false;
     const shell = new ShellRun(

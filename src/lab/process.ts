@@ -20,9 +20,12 @@ export class Process {
   readonly pid: number;
   readonly name: string;
   readonly cause: Received | undefined;
+  /** It belongs to no session: a job in the background, a unit's or timer's command. */
+  readonly detached: boolean;
   readonly #abort = new AbortController();
 
-  constructor(pid: number, name: string, cause: Received | undefined) {
+  constructor(pid: number, name: string, cause: Received | undefined, detached: boolean) {
+    this.detached = detached;
     this.pid = pid;
     this.name = name;
     this.cause = cause;

@@ -155,7 +155,7 @@ async function formerPorts(folder: string): Promise<{ readonly [node: string]: n
     const usable = Object.entries(ports).filter(
       ([, port]) => Number.isInteger(port) && port > 0 && port < 65_536,
     );
-    return Object.fromEntries(usable) as { readonly [node: string]: number };
+    return Object.fromEntries<number>(usable as [string, number][]);
   } catch {
     // A file that is no JSON was not written by a lab; other ports do as well.
     return {};

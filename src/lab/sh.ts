@@ -305,7 +305,7 @@ export class ShellRun implements Variables {
 
   #launch(command: Command): number {
     const node = this.host.node;
-    const child = node.spawn("sh", this.process.cause);
+    const child = node.spawn("sh", this.process.cause, true);
     const streams = { ...this.state.streams, stdin: new Input("") };
     const copy = this.#clone(streams, child);
     let holdsOutput = true;

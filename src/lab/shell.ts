@@ -17,6 +17,7 @@ export class LabShell implements Shell {
   async run(name: string, argv: readonly string[], options: RunOptions): Promise<Output> {
     const node = this.#nodes.get(name);
     if (!node) throw new Failure("not-found", `the lab has no node ${name}`);
+    if (argv.some((word) => word.includes("\0"))) throw new Failure("invalid", "an argument holds a NUL");
     if (options.signal?.aborted)
       throw new Failure("aborted", `nothing was sent to ${name}`, {
         happened: "no",

@@ -79,20 +79,15 @@ describe("commands by hand", () => {
     expect(commandsFor(plan, "holdNodes", stuck)[0]).toMatch(/runbook-releaseMarker 8f3a'$/);
     expect(commandsFor(plan, "holdNodes")[0]).toBe("# put in first: «this run»");
   });
-  it("never names the node that is to serve: that is found out anew", () => {
-    const sent = rowsAt([
-      61,
-      "sent",
-      {
-        n: 4,
-        unit: "stopGroups",
-        direction: "back",
-        request: onNode("server1", "cluster.startGroup", "clpgrp", "-s", "failover1"),
-      },
-    ]);
-    expect(commandsFor(plan, "stopGroups", [...breakFailed, ...sent])).toEqual([
+  it("names the node that is to serve only once the run itself has found it", () => {
+    const found = onNode("server1", "cluster.startGroup", "clpgrp", "-s", "failover1");
+    const sent = rowsAt([61, "sent", { n: 4, unit: "stopGroups", direction: "back", request: found }]);
+    expect(commandsFor(plan, "stopGroups", breakFailed)).toEqual([
       "# on the node whose mirrors are GREEN:",
       "clpgrp -s failover1",
+    ]);
+    expect(commandsFor(plan, "stopGroups", [...breakFailed, ...sent])).toEqual([
+      "ssh server1 'clpgrp -s failover1'",
     ]);
   });
   it("writes cloud requests for the vendor's own tool", () => {

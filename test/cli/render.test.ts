@@ -160,7 +160,7 @@ describe("a run as plain lines", () => {
       },
     ]);
     expect(told([...upToStop, ...lost]).at(-1)).toBe(
-      "12:00:09 ← no answer in 4 s, so it is not known whether it happened: connection reset",
+      "12:00:09 ← no answer in 4 s, a look will tell: connection reset",
     );
   });
   it("says nothing of a marker that is kept alive, unless that fails", () => {

@@ -12,7 +12,21 @@ describe("backup-standby", () => {
     await open({ cloud: { snapshotSeconds: 12 * 3600 } });
     const before = describeWorld(sim.lab);
     const lines: string[] = [];
-    const { ended } = await sim.runner().run({ service: "early" }, { onLine: (line) => process.env.TRACE && process.stderr.write(`${new Date(line.at).toISOString()} ${line.kind} ${JSON.stringify(line.body).slice(0, 300)}\n`) || lines.push(`${new Date(line.at).toISOString()} ${line.kind} ${JSON.stringify(line.body).slice(0, 200)}`) });
+    const { ended } = await sim
+      .runner()
+      .run(
+        { service: "early" },
+        {
+          onLine: (line) =>
+            (process.env.TRACE &&
+              process.stderr.write(
+                `${new Date(line.at).toISOString()} ${line.kind} ${JSON.stringify(line.body).slice(0, 300)}\n`,
+              )) ||
+            lines.push(
+              `${new Date(line.at).toISOString()} ${line.kind} ${JSON.stringify(line.body).slice(0, 200)}`,
+            ),
+        },
+      );
     if (ended.end !== "succeeded") console.log(lines.join("\n"));
     expect(ended.why).toBeUndefined();
     expect(ended.end).toBe("succeeded");
@@ -20,6 +34,8 @@ describe("backup-standby", () => {
     expect(sim.gaps()).toEqual([]);
     expect(sim.breaches).toEqual([]);
     expect(describeWorld(sim.lab)).toEqual(before);
-    expect(sim.lab.cloud.listSnapshots().map(({ truth }) => truth)).toEqual([{ powerOff: true, isolated: true, clean: true }]);
+    expect(sim.lab.cloud.listSnapshots().map(({ truth }) => truth)).toEqual([
+      { powerOff: true, isolated: true, clean: true },
+    ]);
   });
 });

@@ -49,17 +49,38 @@ describe("killed at every row and resumed at once, backup-standby", () => {
     it(`ends as if never killed, service ${service}`, { timeout: 600_000 }, async () => {
       const step = Number(process.env["ROW_STEP"] ?? 7);
       const bad: string[] = [];
-      for (let row = Number(process.env["ROW_FROM"] ?? 2); row<Number(process.env["ROW_TO"] ?? 10000); row += step) {
+      for (
+        let row = Number(process.env["ROW_FROM"] ?? 2);
+        row < Number(process.env["ROW_TO"] ?? 10000);
+        row += step
+      ) {
         for (const when of ["before", "after"] as const) {
           const result = await killAt(row, when, service);
           if (!result.reached) return expect(bad).toEqual([]);
           const { ended, snapshots, stops, gaps, breaches } = result;
           const same = JSON.stringify(result.world) === JSON.stringify(result.before);
-          if (ended?.end !== "succeeded" || snapshots !== 1 || stops !== 1 || gaps?.length || breaches?.length || !same) {
-            bad.push(`${row} ${when}: ${ended?.end} ${ended?.why} snapshots=${snapshots} stops=${stops} ${gaps} ${breaches} same=${same}`);
+          if (
+            ended?.end !== "succeeded" ||
+            snapshots !== 1 ||
+            stops !== 1 ||
+            gaps?.length ||
+            breaches?.length ||
+            !same
+          ) {
+            bad.push(
+              `${row} ${when}: ${ended?.end} ${ended?.why} snapshots=${snapshots} stops=${stops} ${gaps} ${breaches} same=${same}`,
+            );
             if (process.env["TRACE"]) {
               console.log(bad.at(-1));
-              console.log(result.rows?.filter((line) => line.kind !== "read").map((line) => `${new Date(line.at).toISOString()} ${line.kind} ${JSON.stringify(line.body).slice(0, 260)}`).join("\n"));
+              console.log(
+                result.rows
+                  ?.filter((line) => line.kind !== "read")
+                  .map(
+                    (line) =>
+                      `${new Date(line.at).toISOString()} ${line.kind} ${JSON.stringify(line.body).slice(0, 260)}`,
+                  )
+                  .join("\n"),
+              );
               if (!same) expect(result.world).toEqual(result.before);
             }
           }
