@@ -52,6 +52,7 @@ export default runbook<{ service: "early" | "late" }>({
   title: "Back up the standby node",
   params: { service: oneOf("early", "late") },
   steps: ({ service }) => ({
+    nobodyElse,
     roles,
     mirrorsGreen,
     monitorsKnown,
@@ -61,7 +62,6 @@ export default runbook<{ service: "early" | "late" }>({
     volumesFound,
     rightsGranted,
     capacityTold,
-    nobodyElse,
     roomInStore,
 
     armTimer,
@@ -79,6 +79,7 @@ export default runbook<{ service: "early" | "late" }>({
     mirrorsBack,
     snapshotsReady,
     recordPoint,
+    serviceRuns,
   }),
 });
 
@@ -544,6 +545,17 @@ const recordPoint = step({
     });
   },
   within: minutes(10),
+});
+
+// Whatever else happened in the night (a failover to a side that was not ready): the run does not end well without it.
+const serviceRuns = wait({
+  title: "The groups run as a whole",
+  done: async (world) => {
+    const { active, groups } = world.outcomeOf(roles);
+    const places = placesOf(await world.cluster.getState(await askable(world, active)), groups);
+    return places && { places };
+  },
+  within: minutes(5),
 });
 
 function verdict(world: World) {

@@ -61,7 +61,8 @@ export async function openPlace(options: WorldOptions): Promise<Place> {
   const { pacedClock } = await import("../drivers/clock/paced.ts");
   return {
     ...common,
-    store: openStore(join(home, "lab", "state")),
+    // A lab that was started anew is another world: the runs of the one before say nothing about it.
+    store: openStore(join(home, "lab", `state-${info.originReal}`)),
     clock: pacedClock(info),
     lab: true,
     pace: info.pace,
@@ -146,7 +147,7 @@ async function labInventory(home: string): Promise<Inventory> {
       settings: { deadManMinutes: 15, leaseMinutes: 15, copyHours: 24, acceptBareNvme: false },
     },
   ]);
-  return { file: "(the lab)", default: info.default, clusters: Object.fromEntries(clusters) };
+  return { file: "the lab", default: info.default, clusters: Object.fromEntries(clusters) };
 }
 
 async function readUsersInventory(options: WorldOptions): Promise<Inventory> {

@@ -17,7 +17,7 @@ export const exitHelp =
 
 /** What a failure before or outside a run means for the caller. */
 export function codeFor(failure: Failure): number {
-  if (failure.kind === "invalid") return exitCodes.usage;
+  if (failure.kind === "invalid" || failure.kind === "not-found") return exitCodes.usage;
   if (failure.kind === "conflict") return exitCodes.locked;
   return exitCodes.refused;
 }
@@ -30,6 +30,15 @@ export function complain(thrown: unknown, write: (text: string) => void): number
   if (failure.kind === "bug")
     write("  this is a mistake of runbook's own: please report it with the command you gave\n");
   return codeFor(failure);
+}
+
+/** Why a file cannot be read or written, in words. */
+export function fileTrouble(thrown: unknown): string {
+  const { code = "error" } = thrown as NodeJS.ErrnoException;
+  if (code === "ENOENT") return "there is no such file or folder";
+  if (code === "EISDIR") return "it is a folder";
+  if (code === "EACCES" || code === "EPERM") return "its permissions forbid it";
+  return code;
 }
 
 /** Text from elsewhere cannot move the cursor or change colours. */

@@ -54,6 +54,19 @@ export function sha256(text: string): string {
   return createHash("sha256").update(text).digest("hex");
 }
 
+/** What jiti exports instead of a text that it could not read. */
+interface SyntaxTrouble {
+  readonly line?: number;
+  readonly column?: number;
+  readonly message?: string;
+}
+
+function unreadableAt(file: string, { line, column, message = "a syntax error" }: SyntaxTrouble): Failure {
+  const place = line === undefined ? file : `${file}:${line}:${column ?? 0}`;
+  const what = (message.split("\n")[0] ?? "").replace(/^.*?SyntaxError: |^\S+: | \(\d+:\d+\)|\.$/g, "");
+  return new Failure("invalid", `${place}: the runbook cannot be read: ${what}`, { hint: "mend this line" });
+}
+
 /** The runbook in a text. A file that cannot be read as one is refused with what is wrong in it. */
 export async function loadRunbook(source: Source): Promise<Runbook> {
   const words = await import("../runbook/words.ts");
@@ -77,6 +90,8 @@ export async function loadRunbook(source: Source): Promise<Runbook> {
       });
     };
     run(module.exports, only, module, source.file, "", only, undefined);
+    const unreadable = module.exports["__JITI_ERROR__"] as SyntaxTrouble | undefined;
+    if (unreadable !== undefined) throw unreadableAt(source.file, unreadable);
     exported = module.exports["default"];
   } catch (thrown) {
     const failure = asFailure(thrown);

@@ -6,10 +6,12 @@ import { readParams } from "../runbook/list.ts";
 import { hashOf, makePlan, planFormat, type Plan } from "../runbook/plan.ts";
 import type { Params, Runbook } from "../runbook/step.ts";
 import type { Context } from "./context.ts";
+import { fileTrouble } from "./exit.ts";
 import { findRunbook, loadRunbook, sha256 } from "./load.ts";
 import { productVersion } from "./product.ts";
 
 export function givenParams(given: readonly string[] | undefined): Params {
+  const seen = new Set<string>();
   return Object.fromEntries(
     (given ?? []).map((text) => {
       const at = text.indexOf("=");
@@ -17,7 +19,11 @@ export function givenParams(given: readonly string[] | undefined): Params {
         throw new Failure("invalid", `--param is "${text}"; wanted NAME=VALUE`, {
           hint: "for example --param service=late",
         });
-      return [text.slice(0, at), text.slice(at + 1)];
+      const name = text.slice(0, at);
+      if (seen.has(name))
+        throw new Failure("invalid", `--param ${name} is given twice`, { hint: "leave one of them out" });
+      seen.add(name);
+      return [name, text.slice(at + 1)];
     }),
   );
 }
@@ -47,11 +53,10 @@ export function readPlanFile(file: string): Plan {
   try {
     text = readFileSync(file, "utf8");
   } catch (thrown) {
-    throw new Failure(
-      "invalid",
-      `the plan ${file} cannot be read: ${(thrown as NodeJS.ErrnoException).code ?? "error"}`,
-      { cause: thrown, hint: "write one with `runbook plan NAME --out FILE`" },
-    );
+    throw new Failure("invalid", `the plan ${file} cannot be read: ${fileTrouble(thrown)}`, {
+      cause: thrown,
+      hint: "write one with `runbook plan NAME --out FILE`",
+    });
   }
   let value: unknown;
   try {

@@ -1,6 +1,7 @@
 import { writeFileSync } from "node:fs";
 
 import { Failure } from "../errors.ts";
+import { fileTrouble } from "./exit.ts";
 import { openContext, type WorldOptions } from "./context.ts";
 import { forecasts } from "./history.ts";
 import { givenParams, planFor } from "./making.ts";
@@ -39,10 +40,9 @@ function writePlan(file: string, text: string): void {
   try {
     writeFileSync(file, text, { mode: 0o600 });
   } catch (thrown) {
-    throw new Failure(
-      "invalid",
-      `--out: ${file} cannot be written: ${(thrown as NodeJS.ErrnoException).code ?? "error"}`,
-      { cause: thrown, hint: "name a file in a folder that exists and is yours" },
-    );
+    throw new Failure("invalid", `--out: ${file} cannot be written: ${fileTrouble(thrown)}`, {
+      cause: thrown,
+      hint: "name a file in a folder that exists and is yours",
+    });
   }
 }

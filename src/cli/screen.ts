@@ -8,7 +8,8 @@ import type { Context } from "./context.ts";
 import { harmless } from "./exit.ts";
 import { openLive } from "./live.ts";
 import { plainLine } from "./plain.ts";
-import { emptyView, seeLine, type View } from "./view.ts";
+import { forecasts } from "./history.ts";
+import { emptyView, seeLine, withQuestion, type View } from "./view.ts";
 
 export interface Screen {
   /** A person can be asked here. */
@@ -29,7 +30,8 @@ export async function openScreen(args: {
   const { context, plan, json } = args;
   const out = process.stdout;
   const interactive = !json && out.isTTY === true && process.stdin.isTTY === true;
-  let view: View = emptyView(plan, "");
+  const forecast = await forecasts(context.store, plan);
+  let view: View = emptyView(plan, "", forecast);
   const live = interactive ? openLive(out, () => view, context.clock) : undefined;
   const say = (text: string) => {
     if (live) live.above(harmless(text));
@@ -39,7 +41,7 @@ export async function openScreen(args: {
     interactive,
     say,
     begin: (run, logbook) => {
-      view = emptyView(plan, run);
+      view = emptyView(plan, run, forecast);
       for (const line of logbook.lines) view = seeLine(view, line);
       if (!live && !json) say(`run ${run}: ${plan.title} on ${plan.cluster} (${context.endpoint})`);
       live?.start();
@@ -54,15 +56,19 @@ export async function openScreen(args: {
       }
     },
     ask: async (question) => {
-      const by = context.owner;
+      view = withQuestion(view, question);
+      const choices = question.approval
+        ? "(y)es, (g)ive back, (x) stop here"
+        : `(r)etry, ${question.maySkip ? "(s)kip, " : ""}(g)ive back, (x) stop here`;
+      const what = question.units.map(
+        (unit) => `${unit.title}: ${unit.why}${unit.hint === undefined ? "" : `\n  ${unit.hint}`}`,
+      );
       for (;;) {
-        const answer = await askLine(
-          live,
-          `${question.units.map((unit) => `${unit.title}: ${unit.why}`).join("\n")}\n(r)etry${question.maySkip ? ", (s)kip" : ""}, (g)ive back, (x) stop here? `,
-        );
+        const answer = await askLine(live, `${what.join("\n")}\n${choices}? `);
         const verb = verbs[answer.trim().toLowerCase().slice(0, 1)];
-        if (verb === "skip" && !question.maySkip) continue;
-        if (verb !== undefined) return { verb, by, why: "answered at the terminal" };
+        if (verb === undefined || (verb === "skip" && !question.maySkip)) continue;
+        if ((verb === "approve") !== question.approval && (verb === "approve" || verb === "retry")) continue;
+        return { verb, by: context.owner, why: "answered at the terminal" };
       }
     },
     confirm: async (text) => /^y(es)?$/i.test((await askLine(live, `${text} [y/N] `)).trim()),
@@ -70,7 +76,13 @@ export async function openScreen(args: {
   };
 }
 
-const verbs: { readonly [key: string]: Reply["verb"] } = { r: "retry", s: "skip", g: "give-back", x: "stop" };
+const verbs: { readonly [key: string]: Reply["verb"] } = {
+  y: "approve",
+  r: "retry",
+  s: "skip",
+  g: "give-back",
+  x: "stop",
+};
 
 async function askLine(live: { pause(): void; start(): void } | undefined, prompt: string): Promise<string> {
   live?.pause();

@@ -155,7 +155,7 @@ async function readText(file: string): Promise<string> {
     const code = thrown instanceof Error && "code" in thrown ? thrown.code : undefined;
     if (code === "ENOENT")
       throw new Failure("not-found", `there is no inventory ${file}`, {
-        hint: "`runbook init` writes one",
+        hint: "name one that is there, or write it (docs/reference/inventory.md)",
         cause: thrown,
       });
     if (code === "EACCES" || code === "EPERM")

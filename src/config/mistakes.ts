@@ -44,7 +44,8 @@ export function findMistakes(yaml: typeof Yaml, text: string): Parsed {
     // Nested so deep that the parser ran out of stack.
     return failed(`cannot be read as YAML: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
   }
-  const said = [...document.errors, ...document.warnings];
+  // Only the first: what follows it is mostly what the reader made of the rest.
+  const said = [...document.errors, ...document.warnings].slice(0, 1);
   if (said.length > 0) {
     const mistakes = said.map(({ message, pos }) => ({
       path: [],

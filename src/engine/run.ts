@@ -17,7 +17,11 @@ export async function startRun(
       hint: "make a new plan with `runbook plan --out`",
     });
   if (clock.now() > plan.expiresAt)
-    throw new Failure("precondition", "the plan is too old to be run", { hint: "make a new plan" });
+    throw new Failure(
+      "precondition",
+      `the plan was good until ${new Date(plan.expiresAt).toISOString()}; it is too old to be run`,
+      { hint: "make a new plan, and have it reviewed" },
+    );
   const run = store.newRunId();
   const now = clock.now();
   await store.takeLease(

@@ -25,9 +25,11 @@ export interface Question {
     readonly hint?: string;
   }[];
   readonly maySkip: boolean;
+  /** A step that waits for a person's yes, not one that failed. */
+  readonly approval: boolean;
 }
 export type Reply = {
-  readonly verb: "retry" | "skip" | "give-back" | "stop";
+  readonly verb: "retry" | "skip" | "give-back" | "stop" | "approve";
   readonly by: string;
   readonly why: string;
 };
@@ -230,20 +232,44 @@ export function openWalk(args: WalkArgs): Walk {
           ...(trouble?.hint !== undefined && { hint: trouble.hint }),
         };
       }),
-      maySkip: task.units.every((key) => unitOf(key).step.skippable === true),
+      maySkip: task.kind === "ask" && task.units.every((key) => unitOf(key).step.skippable === true),
+      approval: task.kind === "approve",
     };
-    const nothingBegun = context.begun.length === 0;
-    const reply: Reply =
-      args.ask && !nothingBegun
-        ? await args.ask(question)
-        : {
-            verb: args.onFailure === "hold" && !nothingBegun ? "stop" : "give-back",
-            by: "runbook",
-            why: nothingBegun ? "nothing was begun" : `--on-failure=${args.onFailure}`,
-          };
+    const reply = await answerTo(question, context.begun.length === 0);
+    // Somebody interrupted meanwhile: the question is no longer the one that was answered.
+    if (!logbook.tasks().includes(task) || stopWanted) return;
     if (reply.verb === "stop") stopWanted = reply;
-    else if (reply.verb === "skip" && !question.maySkip) return askPerson(task);
-    else verb(reply.verb, reply.by, reply.why);
+    else if (reply.verb === "approve" && question.approval) {
+      const found = { by: reply.by, why: args.mask(reply.why), at: clock.now() };
+      logbook.note({ type: "outcome", unit: task.units[0] ?? "", found, already: false });
+    } else if (reply.verb === "approve" || (reply.verb === "skip" && !question.maySkip))
+      await askPerson(task);
+    else if (question.approval && reply.verb === "give-back") {
+      verb("give-back", reply.by, reply.why);
+      logbook.note({
+        type: "failure",
+        unit: task.units[0] ?? "",
+        trouble: { kind: "aborted", message: "not approved" },
+      });
+    } else
+      verb(
+        reply.verb === "skip" ? "skip" : reply.verb === "retry" ? "retry" : "give-back",
+        reply.by,
+        reply.why,
+      );
+  }
+
+  /** A person's answer; without one, an approval waits, and a failure is dealt with as the run was told to. */
+  async function answerTo(question: Question, nothingBegun: boolean): Promise<Reply> {
+    if (args.ask && !(nothingBegun && !question.approval)) return args.ask(question);
+    if (question.approval)
+      return { verb: "stop", by: "runbook", why: `"${question.units[0]?.title ?? ""}" waits for a person` };
+    if (nothingBegun) return { verb: "give-back", by: "runbook", why: "nothing was begun" };
+    return {
+      verb: args.onFailure === "hold" ? "stop" : "give-back",
+      by: "runbook",
+      why: `--on-failure=${args.onFailure}`,
+    };
   }
 
   async function go(): Promise<Ended> {
@@ -279,7 +305,8 @@ export function openWalk(args: WalkArgs): Walk {
                 running.delete(work);
                 wake();
               });
-            running.add(work);
+            // A question is nothing under way: the run may end, or be stopped, while it stands.
+            if (task.kind !== "ask" && task.kind !== "approve") running.add(work);
           }
         }
         await new Promise<void>((resolve) => {

@@ -23,7 +23,7 @@ export function layOut(runbook: Runbook, params: Params, members: readonly strin
   return withHouse(runbook.steps(params)).map(([key, entry]): Stage => {
     if (!/^[a-zA-Z][a-zA-Z0-9]*$/.test(key))
       throw new Failure("invalid", `the step name "${key}" must be letters and digits`, {
-        hint: "rename it",
+        hint: `rename it in the file of "${runbook.title}"`,
       });
     if (entry.kind === "each-node")
       return { key, units: members.map((node) => ({ key: `${key}@${node}`, step: entry.step, node })) };

@@ -196,7 +196,9 @@ export function notHolding(unit: Unit): Failure {
 export function withCheck(failure: Failure, unit: Unit): Failure {
   if (unit.step.kind !== "check" || failure.message.startsWith(`${unit.key}: `)) return failure;
   const hint = failure.hint ?? unit.step.hint;
-  return new Failure(failure.kind, `${unit.key}: ${failure.message}`, {
+  // What the world answers is never the mistake of whoever gave the command.
+  const kind = failure.kind === "invalid" || failure.kind === "not-found" ? "precondition" : failure.kind;
+  return new Failure(kind, `${unit.key}: ${failure.message}`, {
     cause: failure,
     ...(hint !== undefined && { hint }),
   });

@@ -129,14 +129,15 @@ export const rightsGranted = check("The cloud grants what the run will ask for",
   return true;
 });
 
+/** Asked before anything else: what another run took away must not be told as trouble that a person should mend. */
 export const nobodyElse = check("No other run is at work on this cluster", async (world) => {
-  await assertUnmarked(world);
   const open = await world.house.findOpenRuns();
   const other = open.filter((run) => run.run !== world.run)[0];
   if (other)
     throw new Failure("conflict", `run ${other.run} (${other.runbook}) on this cluster is ${other.state}`, {
       hint: `finish it first: \`runbook resume ${other.run}\` or \`runbook undo ${other.run}\``,
     });
+  await assertUnmarked(world);
   return true;
 });
 

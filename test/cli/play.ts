@@ -38,6 +38,8 @@ export interface Playing {
 
 export interface Stage extends ServedLab {
   readonly home: string;
+  /** Where the runs on this lab are kept. */
+  readonly state: string;
   /** Where commands are given: an empty folder of this stage. */
   readonly cwd: string;
   play(args: readonly string[], options?: PlayOptions): Promise<Played>;
@@ -52,15 +54,17 @@ export interface Stage extends ServedLab {
   end(): Promise<void>;
 }
 
-export async function openStage(options: Omit<LabOptions, "clock"> & { pace?: number } = {}): Promise<Stage> {
-  const { pace = 400, ...lab } = options;
+export async function openStage(
+  options: Omit<LabOptions, "clock"> & { readonly pace?: number; readonly leadSeconds?: number } = {},
+): Promise<Stage> {
+  const { pace = 400, leadSeconds = 0, ...lab } = options;
   const root = mkdtempSync(join(tmpdir(), "runbook-cli-"));
   const home = join(root, "home");
   const cwd = join(root, "work");
   for (const folder of [home, cwd, join(root, "user")]) mkdirSync(folder, { mode: 0o700 });
   mkdirSync(join(home, "lab"), { mode: 0o700 });
   const now = Date.now();
-  const paced = { pace, originReal: now, originWorld: now };
+  const paced = { pace, originReal: now, originWorld: now + leadSeconds * 1000 };
   const served = await serveLab({
     folder: join(home, "lab"),
     clock: pacedClock(paced),
@@ -134,6 +138,7 @@ export async function openStage(options: Omit<LabOptions, "clock"> & { pace?: nu
   return {
     ...served,
     home,
+    state: join(home, "lab", `state-${now}`),
     cwd,
     put,
     start,
@@ -176,21 +181,26 @@ function inventoryOf({ info }: ServedLab): string {
 /** What differs from one play to the next is named instead: folders, ports, ids of runs, fingerprints, times. */
 export function masked(stage: Stage, text: string): string {
   const root = join(stage.home, "..");
-  return text
-    .replaceAll(stage.home, "HOME")
-    .replaceAll(stage.cwd, "WORK")
-    .replaceAll(join(root, "user"), "USER")
-    .replaceAll(root, "ROOT")
-    .replace(/(127\.\d+\.\d+\.\d+)(\]?:|, port | -p )\d+/g, "$1$2PORT")
-    .replace(/-p \d{4,5} /g, "-p PORT ")
+  return (
+    text
+      .replaceAll(stage.home, "HOME")
+      .replaceAll(stage.cwd, "WORK")
+      .replaceAll(join(root, "user"), "USER")
+      .replaceAll(root, "ROOT")
+      .replace(/(127\.\d+\.\d+\.\d+)(\]?:|, port | -p )\d+/g, "$1$2PORT")
+      .replace(/-p \d{4,5} /g, "-p PORT ")
+      .replace(/\bstate-\d+/g, "STATE")
     .replace(/SHA256:[A-Za-z0-9+/=]+/g, "SHA256:FINGERPRINT")
-    .replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g, "TIME")
-    .replace(/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d/g, "TIME")
-    .replace(/^\d\d:\d\d:\d\d /gm, "CLOCK ")
-    .replace(/[\w-]+@[\w.-]+ pid \d+/g, "OWNER")
-    .replace(/\bpid \d+/g, "pid N")
-    .replace(/\b(run|resume|undo|show|status) (?=[a-z][a-z0-9]{7}\b)(?=\w*\d)[a-z0-9]{8}\b/g, "$1 RUN")
-    .replace(/\b[0-9a-f]{64}\b/g, "DIGEST");
+      .replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g, "TIME")
+      .replace(/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d/g, "TIME")
+      .replace(/^\d\d:\d\d:\d\d /gm, "CLOCK ")
+      .replace(/[\w-]+@[\w.-]+ pid \d+/g, "OWNER")
+      .replace(/\bpid \d+/g, "pid N")
+      // The letters of an id leave out i, l, o and u, which hardly a word of eight letters does.
+      .replace(/\b(run |resume |undo |show |status |runs\/)[a-hjkmnp-tv-z][0-9a-hjkmnp-tv-z]{7}\b/g, "$1RUN")
+      .replace(/\(for another \d+ s\)|\(expired -?\d+ s ago\)/g, "(FOR SO LONG)")
+      .replace(/\b[0-9a-f]{64}\b/g, "DIGEST")
+  );
 }
 
 /** At most so many at once: the machine that tests run on is small. */

@@ -80,6 +80,44 @@ describe("block devices", () => {
     ]);
   });
 
+  test("are read from an lsblk without PATH, where names are asked for as paths", async () => {
+    const flat = {
+      blockdevices: [
+        {
+          name: "/dev/nvme1n1",
+          type: "disk",
+          serial: "vol0a000000000000002",
+          size: 1024,
+          partuuid: null,
+          mountpoint: null,
+          pkname: null,
+        },
+        {
+          name: "/dev/nvme1n1p1",
+          type: "part",
+          serial: null,
+          size: 512,
+          partuuid: "x-01",
+          mountpoint: "/mnt",
+          pkname: "/dev/nvme1n1",
+        },
+      ],
+    };
+    const { driver, calls } = scripted((argv) =>
+      argv.includes("-p") ? { out: JSON.stringify(flat) } : { code: 1, err: "lsblk: unknown column: PATH\n" },
+    );
+    expect(await driver.reads.listBlockDevices("server1")).toMatchObject([
+      { path: "/dev/nvme1n1" },
+      {
+        path: "/dev/nvme1n1p1",
+        serial: "vol0a000000000000002",
+        mountPoints: ["/mnt"],
+        under: ["/dev/nvme1n1"],
+      },
+    ]);
+    expect(calls).toHaveLength(3);
+  });
+
   test("are read from an lsblk that has MOUNTPOINT only", async () => {
     const { driver, calls } = scripted((argv) =>
       argv.at(-1)?.includes("MOUNTPOINTS")

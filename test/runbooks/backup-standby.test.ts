@@ -12,21 +12,19 @@ describe("backup-standby", () => {
     await open({ cloud: { snapshotSeconds: 12 * 3600 } });
     const before = describeWorld(sim.lab);
     const lines: string[] = [];
-    const { ended } = await sim
-      .runner()
-      .run(
-        { service: "early" },
-        {
-          onLine: (line) =>
-            (process.env.TRACE &&
-              process.stderr.write(
-                `${new Date(line.at).toISOString()} ${line.kind} ${JSON.stringify(line.body).slice(0, 300)}\n`,
-              )) ||
-            lines.push(
-              `${new Date(line.at).toISOString()} ${line.kind} ${JSON.stringify(line.body).slice(0, 200)}`,
-            ),
-        },
-      );
+    const { ended } = await sim.runner().run(
+      { service: "early" },
+      {
+        onLine: (line) =>
+          (process.env.TRACE &&
+            process.stderr.write(
+              `${new Date(line.at).toISOString()} ${line.kind} ${JSON.stringify(line.body).slice(0, 300)}\n`,
+            )) ||
+          lines.push(
+            `${new Date(line.at).toISOString()} ${line.kind} ${JSON.stringify(line.body).slice(0, 200)}`,
+          ),
+      },
+    );
     if (ended.end !== "succeeded") console.log(lines.join("\n"));
     expect(ended.why).toBeUndefined();
     expect(ended.end).toBe("succeeded");

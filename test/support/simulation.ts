@@ -83,7 +83,12 @@ export async function openSimulation(options: SimulationOptions = {}): Promise<S
   const release = clock.hold("loading the runbook");
   const runbook = typeof options.runbook === "object" ? options.runbook : await loadRunbook(source);
   // The SDK loads in real time; that is no part of anybody's night.
-  await openAws({ region: "ap-northeast-1", requestHandler: ec2Handler(lab.cloud), credentials: labKey, clock });
+  await openAws({
+    region: "ap-northeast-1",
+    requestHandler: ec2Handler(lab.cloud),
+    credentials: labKey,
+    clock,
+  });
   release();
 
   const runner = (): Runner => {
@@ -92,12 +97,14 @@ export async function openSimulation(options: SimulationOptions = {}): Promise<S
     const dead = { yes: false };
     const own: Clock = {
       now: () => clock.now(),
-      sleep: (ms, signal) => (dead.yes ? forever : clock.sleep(ms, signal).then(() => (dead.yes ? forever : undefined))),
+      sleep: (ms, signal) =>
+        dead.yes ? forever : clock.sleep(ms, signal).then(() => (dead.yes ? forever : undefined)),
     };
     const shell: Shell = {
       ...lab.shell,
       name: "lab",
-      run: async (node, argv, how) => (dead.yes ? forever : lab.shell.run(node, argv, how).then((out) => (dead.yes ? forever : out))),
+      run: async (node, argv, how) =>
+        dead.yes ? forever : lab.shell.run(node, argv, how).then((out) => (dead.yes ? forever : out)),
       close: async () => undefined,
     };
     const handler = ec2Handler(lab.cloud);
@@ -109,7 +116,15 @@ export async function openSimulation(options: SimulationOptions = {}): Promise<S
     const store = mortalStore(
       openStore(folder, {
         machine: {
-          self: { host: "machine", machineId: "id", bootId: "boot", pidNamespace: "ns", pid, started: `${pid}`, user: "operator" },
+          self: {
+            host: "machine",
+            machineId: "id",
+            bootId: "boot",
+            pidNamespace: "ns",
+            pid,
+            started: `${pid}`,
+            user: "operator",
+          },
           uid: process.getuid?.(),
           startOf: (other) => (living.has(other) ? `${other}` : undefined),
         },
@@ -127,7 +142,12 @@ export async function openSimulation(options: SimulationOptions = {}): Promise<S
     const drivers = async (): Promise<Drivers> => ({
       cluster: openClusterpro({ shell, clock: own }),
       nodes: openLinux({ shell, clock: own }),
-      cloud: await openAws({ region: "ap-northeast-1", requestHandler: mortalHandler, credentials: labKey, clock: own }),
+      cloud: await openAws({
+        region: "ap-northeast-1",
+        requestHandler: mortalHandler,
+        credentials: labKey,
+        clock: own,
+      }),
     });
     let opened: Drivers | undefined;
     const ready = async () => (opened ??= await clock.held("opening drivers", drivers));
@@ -161,8 +181,16 @@ export async function openSimulation(options: SimulationOptions = {}): Promise<S
       store,
       clock: own,
       plan: async (params = {}) =>
-        makePlan({ runbook, name: "backup-standby", source, tool: "test", connect: connectTo(await ready(), own), setting: setting(params) }),
-      start: async (plan, more = {}) => startRun({ ...(await common(more)), plan, runbook, setting: setting(plan.params) }),
+        makePlan({
+          runbook,
+          name: "backup-standby",
+          source,
+          tool: "test",
+          connect: connectTo(await ready(), own),
+          setting: setting(params),
+        }),
+      start: async (plan, more = {}) =>
+        startRun({ ...(await common(more)), plan, runbook, setting: setting(plan.params) }),
       resume: async (run, more = {}) => {
         const { rows } = await store.read(run);
         const { plan } = rows[0]?.body as unknown as { plan: Plan };
@@ -234,7 +262,11 @@ function mortalStore(store: Store, clock: VirtualClock, dead: { yes: boolean }):
 }
 
 /** Dies at a row: counted over appends, whichever walk makes them. */
-function dyingStore(store: Store, at: { readonly row: number; readonly when: "before" | "after" }, die: () => void): Store {
+function dyingStore(
+  store: Store,
+  at: { readonly row: number; readonly when: "before" | "after" },
+  die: () => void,
+): Store {
   let count = 0;
   const dying = (journal: JournalWriter): JournalWriter => ({
     ...journal,

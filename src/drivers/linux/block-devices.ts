@@ -9,6 +9,9 @@ import type { BlockDevice } from "../../ports/nodes.ts";
 export const columns = "NAME,PATH,TYPE,SERIAL,SIZE,PARTUUID,MOUNTPOINTS,PKNAME";
 export const olderColumns = "NAME,PATH,TYPE,SERIAL,SIZE,PARTUUID,MOUNTPOINT,PKNAME";
 
+/** Before 2.33 there is no PATH (RHEL 8 has 2.32); with -p the name itself is the path. */
+export const oldestColumns = "NAME,TYPE,SERIAL,SIZE,PARTUUID,MOUNTPOINT,PKNAME";
+
 interface Row {
   readonly path: string;
   readonly type: BlockDevice["type"];
@@ -27,7 +30,11 @@ export function parseBlockDevices(
   realPaths: ReadonlyMap<string, string> = new Map(),
 ): readonly BlockDevice[] {
   const refuse = (wrong: string, cause?: unknown) =>
-    new Failure("invalid", `lsblk on ${node}: ${wrong}`, { cause, answer: { text: output.slice(0, 2000) } });
+    new Failure("invalid", `lsblk on ${node}: ${wrong}`, {
+      cause,
+      answer: { text: output.slice(0, 2000) },
+      hint: "compare with the output on the node; a newer version may print it in another way",
+    });
   let parsed: unknown;
   try {
     parsed = JSON.parse(output);
@@ -43,7 +50,9 @@ export function parseBlockDevices(
       if (!isObject(each)) throw refuse("a block device is not an object");
       const shown =
         textOf(each["path"]) ??
-        (textOf(each["name"]) === undefined ? undefined : `/dev/${textOf(each["name"])}`);
+        (textOf(each["name"]) === undefined
+          ? undefined
+          : `/dev/${textOf(each["name"])?.replace(/^\/dev\//, "")}`);
       const size = Number(each["size"]);
       if (shown === undefined || each["size"] === null || !Number.isSafeInteger(size))
         throw refuse("a block device has no path or size");

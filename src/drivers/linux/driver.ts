@@ -2,8 +2,8 @@
  * The operating system of a Linux node: boots, disks, and our marker.
  *
  * To grant: root, or `sudo -n` for cat, lsblk, readlink, sh (the marker's scripts), fuser or find.
- * Seen: util-linux 2.33 and newer (lsblk with JSON and PATH), coreutils, systemd or not.
- * Quirks: lsblk before 2.37 has MOUNTPOINT only and is asked twice. The holders of a mount come from `fuser` (psmisc);
+ * Seen: util-linux 2.27 and newer (lsblk with JSON), coreutils, systemd or not.
+ * Quirks: lsblk before 2.37 has MOUNTPOINT only and is asked twice, before 2.33 no PATH and is asked a third time. The holders of a mount come from `fuser` (psmisc);
  *   where that is not installed, from the links below /proc, which do not show who only maps or executes a file there.
  */
 import { Failure, invariant } from "../../errors.ts";
@@ -11,7 +11,7 @@ import type { Clock } from "../../ports/clock.ts";
 import type { NodeRequest } from "../../ports/driver.ts";
 import type { NodesDriver, NodesReads, NodesWrites } from "../../ports/nodes.ts";
 import { commandFailure, fenced, fencedOutCode, text, type Output, type Shell } from "../../ports/shell.ts";
-import { columns, linkedPaths, olderColumns, parseBlockDevices } from "./block-devices.ts";
+import { columns, linkedPaths, oldestColumns, olderColumns, parseBlockDevices } from "./block-devices.ts";
 import {
   adoptScript,
   findScript,
@@ -71,10 +71,16 @@ export function openLinux({ shell }: { readonly shell: Shell; readonly clock: Cl
     },
 
     async listBlockDevices(node) {
-      const argv = (shown: string) => ["lsblk", "-J", "-b", "-o", shown];
-      let out = await ask(node, argv(columns));
-      if (out.code !== 0 && /unknown column/i.test(text(out.stderr)))
-        out = await ask(node, argv(olderColumns));
+      const forms = [
+        ["-J", "-b", "-o", columns],
+        ["-J", "-b", "-o", olderColumns],
+        ["-J", "-b", "-p", "-o", oldestColumns],
+      ];
+      let out = await ask(node, ["lsblk", ...(forms[0] ?? [])]);
+      for (const form of forms.slice(1)) {
+        if (out.code !== 0 && /unknown column/i.test(text(out.stderr)))
+          out = await ask(node, ["lsblk", ...form]);
+      }
       if (out.code !== 0) throw commandFailure(node, "listing block devices", out);
       const devices = parseBlockDevices(text(out.stdout), node);
       const links = linkedPaths(devices);

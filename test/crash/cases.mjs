@@ -1,0 +1,112 @@
+/** Which cases there are. A case is one run in a world of its own, with the points at which it is killed. */
+
+export const shapes = [
+  { id: "1-early", mirrors: 1, service: "early" },
+  { id: "1-late", mirrors: 1, service: "late" },
+  { id: "3-early", mirrors: 3, service: "early" },
+  { id: "3-late", mirrors: 3, service: "late" },
+];
+
+/** A number from 0 to 1 that is the same for the same text, every time (FNV-1a). */
+export function dice(text) {
+  let hash = 0x811c9dc5;
+  for (const char of text) hash = Math.imul(hash ^ char.charCodeAt(0), 0x01000193) >>> 0;
+  return hash / 2 ** 32;
+}
+
+/** The rows of an undisturbed run by what they say, each with its number among those that say the same. */
+function rowsOf(reference) {
+  const seen = new Map();
+  return reference.keys.map((key) => {
+    const nth = (seen.get(key) ?? 0) + 1;
+    seen.set(key, nth);
+    return { key, nth };
+  });
+}
+
+/** Every `stride`-th point, in runs of at most `size` kills, which lie as far apart as can be. */
+function chains(shape, kind, points, { stride = 1, size }) {
+  const chosen = points.filter((_, i) => i % stride === 0);
+  const count = Math.ceil(chosen.length / size);
+  return Array.from({ length: count }, (_, i) => {
+    const id = `${shape.id}/${kind}/${i + 1}`;
+    return {
+      id,
+      kind,
+      shape,
+      seed: 1 + Math.floor(dice(id) * 1e6),
+      points: chosen.filter((_, j) => j % count === i),
+      of: points.length,
+    };
+  });
+}
+
+export function rowCases(shape, reference, when, how) {
+  const points = rowsOf(reference).map((row) => {
+    const id = `${when} row "${row.key}" (${row.nth})`;
+    // After: every other row is synced before the kill, the rest is not.
+    const exact = when === "after" ? (dice(`${row.key}${row.nth}`) < 0.5 ? "written" : "synced") : when;
+    return { id, ...row, when: exact, cut: dice(`${shape.id} ${id}`) };
+  });
+  return chains(shape, `${when} row`, points, how);
+}
+
+export function writeCases(shape, reference, how) {
+  const points = Array.from({ length: reference.writes }, (_, i) => ({ id: `in write ${i + 1}`, write: i + 1 }));
+  return chains(shape, "in write", points, how);
+}
+
+/** The boundaries of phases at which the world changes behind the run's back, by the row after which it is killed. */
+const boundaries = [
+  "outcome armTimer",
+  "intent stopGroups",
+  "sent stopGroups cluster.stopGroup",
+  "outcome stopGroups",
+  "outcome suspendMonitors@server2",
+  "intent breakMirrors",
+  "outcome breakMirrors",
+  "sent startGroups cluster.startGroup",
+  "outcome startGroups",
+  "outcome clearTimer",
+  "intent prepareStandby",
+  "outcome prepareStandby",
+  "outcome snapshotVolumes",
+  "outcome startStandby",
+  "outcome finishBackup",
+  "outcome joinCluster",
+  "outcome resumeMonitors@server1",
+  "outcome mirrorsBack",
+];
+
+export function changeCases(shape, change, stride = 1) {
+  return boundaries
+    .filter((_, i) => i % stride === 0)
+    .map((key) => {
+      const id = `${shape.id}/${change}/${key.replaceAll(" ", "-")}`;
+      return {
+        id,
+        kind: change,
+        change,
+        shape,
+        seed: 1 + Math.floor(dice(id) * 1e6),
+        points: [{ id: `after row "${key}" (1)`, key, nth: 1, when: "synced", cut: 0 }],
+        of: boundaries.length,
+      };
+    });
+}
+
+/** Around the call that makes the snapshots: where a process that does not look for their tag makes them twice. */
+export function controlCases(reference) {
+  const shape = shapes[0];
+  const sent = rowsOf(reference).findIndex(({ key }) => key === "sent snapshotVolumes cloud.createSnapshotSet");
+  const rows = rowsOf(reference).slice(sent, sent + 4);
+  return rows.map((row, i) => ({
+    id: `control/${i + 1}`,
+    kind: "control",
+    control: true,
+    shape,
+    seed: 7 + i,
+    points: [{ id: `after row "${row.key}" (${row.nth})`, ...row, when: "synced", cut: 0 }],
+    of: rows.length,
+  }));
+}

@@ -1,0 +1,140 @@
+/**
+ * `npm run crash`: the product, killed from outside at each row of its journal and in each of its calls, resumed, and
+ * judged by the lab's own log of effects. Prints a table; ends with 1 if anything was violated.
+ *
+ *   --quick           every tenth point, for development       --shape 1-early   one shape only
+ *   --kind "in write" one kind of kill only                    --case ID         one case, with its story
+ *   --jobs N          cases side by side                       --pace N          how fast the worlds turn (100)
+ *   --size N          kills in one run                         --minutes N       takes no new case after that
+ */
+import { fork } from "node:child_process";
+import { availableParallelism } from "node:os";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+
+import { changeCases, controlCases, rowCases, shapes, writeCases } from "./cases.mjs";
+import { printTable } from "./table.mjs";
+
+const { values } = parseArgs({
+  options: {
+    quick: { type: "boolean", default: false },
+    shape: { type: "string" },
+    kind: { type: "string" },
+    case: { type: "string" },
+    jobs: { type: "string", default: String(Math.max(2, Math.floor(availableParallelism() * 2))) },
+    pace: { type: "string", default: "100" },
+    size: { type: "string", default: "8" },
+    minutes: { type: "string", default: "19" },
+  },
+});
+const pace = Number(values.pace);
+const began = Date.now();
+const minutesGone = () => (Date.now() - began) / 60_000;
+
+const workers = Array.from({ length: Number(values.jobs) }, () =>
+  fork(fileURLToPath(new URL("worker.mjs", import.meta.url)), { stdio: ["ignore", "inherit", "inherit", "ipc"] }),
+);
+
+function playOn(worker, one, options) {
+  return new Promise((resolve) => {
+    worker.once("message", ({ result }) => resolve({ ...result, one }));
+    worker.send({ one, options });
+  });
+}
+
+/** Plays all of them; where the machine was too slow for a limit of the product, the case is played again. */
+async function playAll(cases, optionsOf, told) {
+  const queue = cases.map((one) => ({ one, tries: 1 }));
+  const results = [];
+  await Promise.all(
+    workers.map(async (worker) => {
+      while (queue.length > 0 && minutesGone() < Number(values.minutes)) {
+        const { one, tries } = queue.shift();
+        const result = await playOn(worker, one, optionsOf(one));
+        if (result.wrong.length > 0 && tries < 3 && wasLate(result)) {
+          queue.push({ one, tries: tries + 1 });
+          continue;
+        }
+        results.push({ ...result, tries });
+        told?.(results.at(-1));
+      }
+    }),
+  );
+  return { results, notPlayed: cases.length - results.length };
+}
+
+/** At this pace thirty seconds of a command's limit last a third of a real one: a loaded machine can miss that. */
+function wasLate({ failures = [] }) {
+  return failures.some((line) => /did not (end|answer) within|slept past its lease|timed out/.test(line));
+}
+
+const wanted = shapes.filter(({ id }) => values.shape === undefined || id === values.shape);
+const asked = values.case;
+const shapesNow = asked === undefined ? wanted : shapes.filter(({ id }) => asked.startsWith(`${id}/`) || (asked.startsWith("control") && id === "1-early"));
+
+// Two undisturbed runs of each shape say which rows and which calls there are, and how often what happens.
+const references = new Map();
+{
+  const cases = shapesNow.flatMap((shape) => [1, 2].map((seed) => ({ id: `${shape.id}/undisturbed/${seed}`, kind: "undisturbed", shape, seed, points: [] })));
+  const { results } = await playAll(cases, () => ({ pace }));
+  for (const shape of shapesNow) {
+    const mine = results.filter(({ one }) => one.shape.id === shape.id);
+    const wrong = mine.flatMap(({ wrong }) => wrong).concat(mine.filter(({ end }) => end !== "succeeded").map(({ id, end, failures }) => `${id} ended ${end}: ${failures}`));
+    if (wrong.length > 0) {
+      console.error(`an undisturbed run (${shape.id}) is not well:\n  ${wrong.join("\n  ")}`);
+      process.exit(1);
+    }
+    const longest = mine.toSorted((a, b) => b.keys.length - a.keys.length)[0];
+    references.set(shape.id, {
+      keys: longest.keys,
+      writes: Math.max(...mine.map(({ writes }) => writes)),
+      counts: longest.counts,
+    });
+  }
+}
+
+const size = Number(values.size);
+const q = values.quick ? 10 : 1;
+const cases = shapesNow.flatMap((shape) => {
+  const reference = references.get(shape.id);
+  const main = shape.id === "1-early";
+  return [
+    ...rowCases(shape, reference, "after", { size, stride: q * (main ? 1 : 2) }),
+    ...rowCases(shape, reference, "torn", { size, stride: q * (main ? 1 : 4) }),
+    ...rowCases(shape, reference, "before", { size, stride: q * (main ? 1 : 4) }),
+    ...writeCases(shape, reference, { size: main ? 1 : 4, stride: values.quick ? 4 : 1 }),
+    ...["dead-man", "failover", "reboot"].flatMap((change) => changeCases(shape, change, values.quick ? 5 : main ? 1 : 2)),
+    ...(main ? controlCases(reference) : []),
+  ];
+});
+
+const optionsOf = (one) => ({ pace, undisturbed: references.get(one.shape.id).counts });
+
+if (asked !== undefined) {
+  const one = cases.find(({ id }) => id === asked);
+  if (!one) {
+    console.error(`there is no case ${asked}; there are\n  ${cases.map(({ id }) => id).join("\n  ")}`);
+    process.exit(2);
+  }
+  const result = await playOn(workers[0], one, { ...optionsOf(one), keep: true });
+  console.log(result.output);
+  console.log(result.story.join("\n"));
+  console.log(`${result.id}: ended ${result.end}, exit code ${result.code}`);
+  for (const line of result.failures ?? []) console.log(`  ${line}`);
+  for (const line of result.wrong) console.log(`  VIOLATED: ${line}`);
+  process.exit(result.wrong.length > 0 ? 1 : 0);
+}
+
+const chosen = cases.filter(({ kind }) => values.kind === undefined || kind === values.kind);
+console.log(`${chosen.length} runs with ${chosen.reduce((sum, { points }) => sum + points.length, 0)} kills, ${workers.length} at a time, pace ${pace}`);
+let count = 0;
+const { results, notPlayed } = await playAll(chosen, optionsOf, (result) => {
+  count += 1;
+  const { id, end, wrong, met, one, tries, lagMs } = result;
+  const mark = wrong.length === 0 ? "ok " : one.control ? "bad (wanted)" : "BAD";
+  console.log(`${minutesGone().toFixed(1).padStart(5)} min ${String(count).padStart(4)} ${mark} ${id}: ${end ?? "-"}, ${met.length}/${one.points.length} kills${tries > 1 ? `, try ${tries}` : ""}, lag ${lagMs} ms`);
+  if (wrong.length > 0 && !one.control) for (const line of wrong) console.log(`        ${line}`);
+  if (end === "stuck" || (one.change && end === "given back")) for (const line of result.failures.slice(0, 3)) console.log(`        · ${line}`);
+});
+for (const worker of workers) worker.disconnect();
+process.exitCode = printTable(results, { cases: chosen, notPlayed, minutes: minutesGone(), pace });

@@ -1,0 +1,97 @@
+/** Whether a case ended well, judged by the lab's own heart and by the journal, and never by what the product printed. */
+import { differences } from "../../dist/src/lab/compare.js";
+
+/** What may happen no more often than in an undisturbed run, however often the runner died. */
+const counted = {
+  "group-stopped": ({ group }) => group,
+  "mirror-broken": ({ mirror, node }) => `${mirror} on ${node}`,
+  "backup-mode-on": ({ mirror, node }) => `${mirror} on ${node}`,
+  "backup-mode-off": ({ mirror, node }) => `${mirror} on ${node}`,
+  "snapshot-cut": ({ volume }) => volume,
+  "instance-starting": ({ instance }) => instance,
+  "node-stopping": ({ node, reboot }) => `${node}${reboot ? ", reboot" : ""}`,
+};
+
+/** How often each counted effect was caused by a call of the tool, and not by the world or another hand. */
+export function effectsOf(lab) {
+  const ours = new Set(lab.heart.received.flatMap((row) => row.effects));
+  const counts = {};
+  for (const { n, detail } of lab.heart.effects) {
+    const name = Object.hasOwn(counted, detail.kind) ? counted[detail.kind](detail) : undefined;
+    if (name === undefined || !(ours.has(n) || isWorldOfTool(detail.kind))) continue;
+    const key = `${detail.kind} ${name}`;
+    counts[key] = (counts[key] ?? 0) + 1;
+  }
+  return counts;
+}
+
+// A cut is the cloud's own act in answer to a call, and nobody else's.
+const isWorldOfTool = (kind) => kind === "snapshot-cut";
+
+/** The end that the journal tells, with what it says of itself. */
+export function endOf(rows) {
+  const end = rows.findLast((row) => row.kind === "end");
+  const failures = rows
+    .filter((row) => row.kind === "failure" || row.kind === "not-undone" || row.kind === "timeout")
+    .map(({ kind, body }) => `${kind} ${body.unit ?? ""}: ${body.trouble?.message ?? ""}`);
+  return { end: end?.body.end, exposures: end?.body.exposures ?? [], failures };
+}
+
+/** What must be so whatever happened: the lab's invariants, no gap of the lab, a truthful end, the world as it was. */
+export function judgeAlways(world, { rows, mayMove }) {
+  const { lab } = world;
+  const wrong = [];
+  for (const what of new Set(world.breaches)) wrong.push(`invariant: ${what}`);
+  for (const line of world.gaps()) wrong.push(`lab gap: ${line}`);
+  const { end, exposures } = endOf(rows);
+  if (end !== "succeeded" && end !== "given back" && end !== "stuck" && end !== "refused")
+    wrong.push(`the journal tells no end (${String(end)})`);
+  if (end !== "stuck") {
+    const changed = differences(world.before, world.describe()).filter(
+      (line) => !(mayMove && /^clusters\.prod\.groups\./.test(line)),
+    );
+    // Moved or not, each group is online, and on one node.
+    for (const group of lab.cluster("prod").groups) {
+      const places = [...group.places.values()];
+      if (places.length !== 1 || places[0] !== "online") wrong.push(`group ${group.name} is not online`);
+    }
+    const beyond = mayMove ? changed.filter((line) => !movedWith(line)) : changed;
+    if (beyond.length > 0) wrong.push(`the world is not as it was: ${beyond.join("; ")}`);
+    if (exposures.length > 0) wrong.push(`it ended ${end} with ${JSON.stringify(exposures)} still exposed`);
+  }
+  const snapshots = lab.cloud.listSnapshots();
+  for (const { id, tags, truth } of snapshots) {
+    const whole = truth.powerOff && truth.isolated && truth.clean;
+    if (tags["runbook:consistency"] === "quiesced" && !whole)
+      wrong.push(`${id} is called quiesced, and is ${JSON.stringify(truth)}`);
+    if (end === "succeeded" && tags["runbook:consistency"] === undefined)
+      wrong.push(`${id} carries no word on its consistency`);
+  }
+  if (end === "succeeded") {
+    const point = rows.findLast((row) => row.kind === "outcome" && row.body.unit === "recordPoint")?.body.found;
+    if (point === undefined) wrong.push("it succeeded without a recovery point");
+    else if (snapshots.some(({ tags }) => tags["runbook:consistency"] !== point.consistency))
+      wrong.push(`the journal calls the point ${point.consistency}, and the cloud something else`);
+  }
+  const stops = Object.entries(effectsOf(lab)).filter(([key, n]) => key.startsWith("group-stopped") && n > 1);
+  for (const [key, n] of stops) wrong.push(`the service was stopped ${n} times by the tool (${key})`);
+  return wrong;
+}
+
+// Where the service went, its mounts and the open file system go too.
+const movedWith = (line) =>
+  /^clusters\.prod\.nodes\.[^.]+\.mounts/.test(line) || /^volumes\.[^.]+\.content\.dirty/.test(line);
+
+/** Resumed at once: ends as an undisturbed run does, exactly one snapshot a volume, and no effect twice. */
+export function judgeAsUndisturbed(world, { rows, undisturbed }) {
+  const wrong = [];
+  const { end, failures } = endOf(rows);
+  if (end !== "succeeded") wrong.push(`it ended ${end}: ${failures.join(" | ")}`);
+  const counts = effectsOf(world.lab);
+  for (const [key, n] of Object.entries(counts))
+    if (n > (undisturbed[key] ?? 0))
+      wrong.push(`${key}: ${n} times, undisturbed ${undisturbed[key] ?? 0} times`);
+  for (const key of Object.keys(undisturbed))
+    if (counts[key] === undefined) wrong.push(`${key}: never, undisturbed ${undisturbed[key]} times`);
+  return wrong;
+}

@@ -1,0 +1,122 @@
+/** Kills a runner at one row of its journal, lets something happen, resumes, and tells what came of it. */
+import { describeWorld, differences } from "../../src/lab/compare.ts";
+import { openSimulation, type Simulation, type SimulationOptions } from "./simulation.ts";
+
+export interface Killing {
+  readonly row: number;
+  readonly when: "before" | "after";
+  readonly service: "early" | "late";
+  /** What happens while nobody is at work. */
+  readonly meanwhile?: (sim: Simulation) => Promise<void>;
+  readonly world?: SimulationOptions;
+}
+
+export interface Outcome {
+  /** false: the run ended before it came to that row. */
+  readonly reached: boolean;
+  readonly end: string;
+  readonly why: string;
+  /** The group runs as a whole on one node at the end. */
+  readonly serving: boolean;
+  readonly snapshots: number;
+  /** How often the run stopped the groups. */
+  readonly stops: number;
+  readonly changed: readonly string[];
+  readonly breaches: readonly string[];
+  readonly gaps: readonly string[];
+  /** "quiesced" was said of a snapshot that the lab knows better. */
+  readonly lies: readonly string[];
+  readonly story: readonly string[];
+}
+
+export async function killAndResume({ row, when, service, meanwhile, world }: Killing): Promise<Outcome> {
+  const sim = await openSimulation({ ...world, cloud: { listLagSeconds: 20, ...world?.cloud } });
+  try {
+    const before = describeWorld(sim.lab);
+    const first = sim.runner();
+    const plan = await first.plan({ service });
+    const walk = await first.start(plan, { dieAtRow: { row, when } });
+    const ended = await Promise.race([walk.go(), untilDead(sim, first)]);
+    if (ended) return nothingReached;
+    await meanwhile?.(sim);
+    const again = await sim.runner().resume(walk.run);
+    const looked = await again.lookAgain();
+    if (looked.some((entry) => !entry.good))
+      again.wantBack("test", "what the run counted on no longer holds");
+    const end = await again.go();
+    await again.close();
+    const { effects } = sim.lab.heart;
+    const said = again.logbook.lines.find(
+      (line) => line.kind === "outcome" && line.body["unit"] === "recordPoint",
+    )?.body["found"];
+    const consistency = (said as { consistency?: string } | undefined)?.consistency;
+    const truths = sim.lab.cloud.listSnapshots().map(({ truth }) => truth);
+    return {
+      reached: true,
+      end: end.end,
+      why: end.why ?? "",
+      serving: sim.lab.cluster().nodeOf("failover1") !== undefined,
+      snapshots: truths.length,
+      stops: sim.lab.heart.received.filter(
+        ({ line, effects: caused }) =>
+          line.startsWith("clpgrp -t") &&
+          effects.some(({ n, detail }) => caused.includes(n) && detail.kind === "group-stopped"),
+      ).length,
+      changed: differences(before, describeWorld(sim.lab)).map(String),
+      breaches: sim.breaches.map(({ what }) => what),
+      gaps: sim.gaps(),
+      lies: truths
+        .filter((truth) => consistency === "quiesced" && !(truth.powerOff && truth.isolated && truth.clean))
+        .map((truth) => JSON.stringify(truth)),
+      story: again.logbook.lines
+        .filter(({ kind }) => kind !== "read")
+        .map(
+          ({ at, kind, body }) =>
+            `${new Date(at).toISOString()} ${kind} ${JSON.stringify(body).slice(0, 260)}`,
+        ),
+    };
+  } finally {
+    sim.close();
+  }
+}
+
+const nothingReached: Outcome = {
+  reached: false,
+  end: "",
+  why: "",
+  serving: false,
+  snapshots: 0,
+  stops: 0,
+  changed: [],
+  breaches: [],
+  gaps: [],
+  lies: [],
+  story: [],
+};
+
+async function untilDead(sim: Simulation, runner: { alive(): boolean }): Promise<undefined> {
+  while (runner.alive()) await sim.clock.sleep(10);
+  return undefined;
+}
+
+/** Plays one kind of night at many rows, and names those that did not end as they should. */
+export async function everyRow(
+  from: number,
+  stride: number,
+  night: Omit<Killing, "row" | "when">,
+  isGood: (outcome: Outcome) => boolean,
+): Promise<readonly string[]> {
+  const bad: string[] = [];
+  const only = process.env["ROW"];
+  for (let row = only === undefined ? from : Number(only); ; row += stride) {
+    for (const when of ["before", "after"] as const) {
+      const outcome = await killAndResume({ ...night, row, when });
+      if (!outcome.reached) return bad;
+      if (isGood(outcome)) continue;
+      const { story, ...rest } = outcome;
+      bad.push(`row ${row} ${when}: ${JSON.stringify(rest)}`);
+      if (only !== undefined) process.stderr.write(`${story.join("\n")}\n`);
+    }
+    if (only !== undefined) return bad;
+  }
+}
