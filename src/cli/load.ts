@@ -63,7 +63,9 @@ interface SyntaxTrouble {
 
 function unreadableAt(file: string, { line, column, message = "a syntax error" }: SyntaxTrouble): Failure {
   const place = line === undefined ? file : `${file}:${line}:${column ?? 0}`;
-  const what = (message.split("\n")[0] ?? "").replace(/^.*?SyntaxError: |^\S+: | \(\d+:\d+\)|\.$/g, "");
+  const what = (message.split("\n")[0] ?? "")
+    .replace(/^.*?SyntaxError: |^\S+: | \(\d+:\d+\)|\.$/g, "")
+    .trim();
   return new Failure("invalid", `${place}: the runbook cannot be read: ${what}`, { hint: "mend this line" });
 }
 

@@ -67,5 +67,10 @@ export async function openRunsOn(store: Store, cluster: string) {
   const open: readonly RunState[] = ["running", "interrupted", "held", "stuck"];
   return (await seeRuns(store))
     .filter((seen) => seen.start?.plan.cluster === cluster && open.includes(seen.state))
-    .map((seen) => ({ run: seen.run, runbook: seen.start?.plan.runbook ?? "", state: seen.state }));
+    .map((seen) => ({
+      run: seen.run,
+      runbook: seen.start?.plan.runbook ?? "",
+      state: seen.state,
+      ...(seen.held && { holder: seen.held.owner }),
+    }));
 }

@@ -156,7 +156,7 @@ async function send(
       return undefined;
     } catch (thrown) {
       const failure = asFailure(thrown);
-      if (failure.answer?.code === fencedOutCode) await tools.renew();
+      if (failure.answer?.code === fencedOutCode) await renewOrLater(tools);
       else if (!mayPass(failure)) throw failure;
       const found = await lookUnsettled(tools, unit, step, world);
       if (found !== undefined) return found;
@@ -167,6 +167,15 @@ async function send(
     }
   }
   return undefined;
+}
+
+/** A renewal whose own answer was lost is no reason to fail: the next try tells whether the marker carries our fence. */
+async function renewOrLater(tools: Tools): Promise<void> {
+  try {
+    await tools.renew();
+  } catch (thrown) {
+    if (!mayPass(asFailure(thrown))) throw thrown;
+  }
 }
 
 /** Whether what hindered a call may be gone the next time: nobody answered, or the answer was lost. */

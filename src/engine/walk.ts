@@ -134,7 +134,7 @@ export function openWalk(args: WalkArgs): Walk {
       }),
   };
 
-  /** Leases, markers and timers, kept alive for as long as they are needed. */
+  /** Leases, markers and timers, kept alive for as long as they are needed. What hinders one does not hinder the others. */
   async function renewAll(): Promise<void> {
     const now = clock.now();
     await args.store.renewLease(setting.clusterName, {
@@ -144,21 +144,35 @@ export function openWalk(args: WalkArgs): Walk {
       expiresAt: now + leaseMs,
     });
     leaseUntil = now + leaseMs;
+    let hindered: Failure | undefined;
     for (const unit of activeUnits(stages, logbook.context(), logbook.told)) {
-      if (unit.step.renew && Object.hasOwn(logbook.context().outcomes, unit.key))
+      if (!unit.step.renew || !Object.hasOwn(logbook.context().outcomes, unit.key)) continue;
+      try {
         await unit.step.renew(tools.worldFor(unit, "forward"), mineOf(logbook.told, unit.key));
+      } catch (thrown) {
+        hindered ??= asFailure(thrown);
+      }
+    }
+    if (hindered) throw hindered;
+  }
+
+  async function renewOrSay(): Promise<boolean> {
+    try {
+      await renewAll();
+      return true;
+    } catch (thrown) {
+      // A node that is off cannot be renewed; if it lasts, the lease runs out and the write layer stops the run.
+      logbook.write("trouble", { where: "renewal", ...troubleOf(asFailure(thrown)) });
+      return false;
     }
   }
 
   async function keepAlive(): Promise<void> {
+    let renewed = true;
     while (!ending.signal.aborted) {
-      await clock.sleep(leaseMs / 3, ending.signal);
-      try {
-        await renewAll();
-      } catch (thrown) {
-        // A node that is off cannot be renewed; if it lasts, the lease runs out and the write layer stops the run.
-        logbook.write("trouble", { where: "renewal", ...troubleOf(asFailure(thrown)) });
-      }
+      // Sooner after a failure: an answer that was lost twice must not let the dead-man timer run out.
+      await clock.sleep(renewed ? leaseMs / 3 : leaseMs / 30, ending.signal);
+      renewed = await renewOrSay();
     }
   }
 
@@ -282,6 +296,8 @@ export function openWalk(args: WalkArgs): Walk {
       wake();
     };
     const running = new Set<Promise<void>>();
+    // The markers still carry the fence of the runner before, and its dead-man timer has been running down since.
+    if (journal.fence > 1) await renewOrSay();
     void keepAlive().catch((thrown: unknown) => {
       if (!ending.signal.aborted) crashed = asFailure(thrown);
       wake();

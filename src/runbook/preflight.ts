@@ -133,10 +133,16 @@ export const rightsGranted = check("The cloud grants what the run will ask for",
 export const nobodyElse = check("No other run is at work on this cluster", async (world) => {
   const open = await world.house.findOpenRuns();
   const other = open.filter((run) => run.run !== world.run)[0];
-  if (other)
-    throw new Failure("conflict", `run ${other.run} (${other.runbook}) on this cluster is ${other.state}`, {
-      hint: `finish it first: \`runbook resume ${other.run}\` or \`runbook undo ${other.run}\``,
+  if (other) {
+    const { run, runbook, state, holder } = other;
+    const by = holder === undefined ? "" : ` by ${holder}`;
+    throw new Failure("conflict", `run ${run} (${runbook}) on this cluster is ${state}${by}`, {
+      hint:
+        state === "running"
+          ? `wait for it (\`runbook status ${run}\` shows it), or stop it there with Ctrl-C`
+          : `finish it first: \`runbook resume ${run}\` or \`runbook undo ${run}\``,
     });
+  }
   await assertUnmarked(world);
   return true;
 });

@@ -43,7 +43,13 @@ export interface World {
 export interface House {
   /** Runs on this cluster that have no end yet, other than this one. */
   findOpenRuns(): Promise<
-    readonly { readonly run: string; readonly runbook: string; readonly state: string }[]
+    readonly {
+      readonly run: string;
+      readonly runbook: string;
+      readonly state: string;
+      /** Who is at work on it now. */
+      readonly holder?: string;
+    }[]
   >;
   freeBytes(): Promise<number | undefined>;
 }

@@ -354,7 +354,7 @@ const interrupted = { folder: "", run: "" };
 let planText = "";
 
 beforeAll(async () => {
-  const stage = await openStage({ pace: 60 });
+  const stage = await openStage({ pace: 20 });
   try {
     const made = await stage.play(["plan", "backup-standby", "--out", "plan.json", "--lab"]);
     expect(made.code, made.err).toBe(0);
@@ -376,7 +376,7 @@ afterAll(() => rmSync(interrupted.folder, { recursive: true, force: true }));
 
 test("broken input is answered by one clear message and the right exit code, and nothing is touched", async () => {
   const told = await inTurns(cases, 4, async (one) => {
-    const stage = await openStage({ pace: 60, leadSeconds: 600 });
+    const stage = await openStage({ pace: 20, leadSeconds: 600 });
     try {
       const { args, options } = await one.arrange(stage);
       const words = args.map((word) => (word === "RUN" ? interrupted.run : word));
@@ -409,7 +409,7 @@ test("broken input is answered by one clear message and the right exit code, and
     ].map((what) => `${one.class}: ${one.name}: ${what}`),
   );
   expect(wrong).toEqual([]);
-});
+}, 300_000);
 
 /** What no answer may be: silent, a stack trace, a confession, without a word on what to do. */
 function faultsOf({ out, err, code }: Played): readonly string[] {

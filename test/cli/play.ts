@@ -190,7 +190,7 @@ export function masked(stage: Stage, text: string): string {
       .replace(/(127\.\d+\.\d+\.\d+)(\]?:|, port | -p )\d+/g, "$1$2PORT")
       .replace(/-p \d{4,5} /g, "-p PORT ")
       .replace(/\bstate-\d+/g, "STATE")
-    .replace(/SHA256:[A-Za-z0-9+/=]+/g, "SHA256:FINGERPRINT")
+      .replace(/SHA256:[A-Za-z0-9+/=]+/g, "SHA256:FINGERPRINT")
       .replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g, "TIME")
       .replace(/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d/g, "TIME")
       .replace(/^\d\d:\d\d:\d\d /gm, "CLOCK ")
@@ -199,6 +199,7 @@ export function masked(stage: Stage, text: string): string {
       // The letters of an id leave out i, l, o and u, which hardly a word of eight letters does.
       .replace(/\b(run |resume |undo |show |status |runs\/)[a-hjkmnp-tv-z][0-9a-hjkmnp-tv-z]{7}\b/g, "$1RUN")
       .replace(/\(for another \d+ s\)|\(expired -?\d+ s ago\)/g, "(FOR SO LONG)")
+      .replace(/(connect|read) ECONNRESET( 127\S*)?/g, "ECONNRESET")
       .replace(/\b[0-9a-f]{64}\b/g, "DIGEST")
   );
 }

@@ -28,6 +28,8 @@ const { values } = parseArgs({
   },
 });
 const pace = Number(values.pace);
+/** What the product says where a limit of its own was over. */
+const late = /did not (end|answer) within|could not be asked within|slept past its lease|timed out/;
 const began = Date.now();
 const minutesGone = () => (Date.now() - began) / 60_000;
 
@@ -35,9 +37,30 @@ const workers = Array.from({ length: Number(values.jobs) }, () =>
   fork(fileURLToPath(new URL("worker.mjs", import.meta.url)), { stdio: ["ignore", "inherit", "inherit", "ipc"] }),
 );
 
+// At most so many products load at once; see worker.mjs.
+let turns = Math.max(1, availableParallelism() - 1);
+const waiting = [];
+const giveTurns = () => {
+  while (turns > 0 && waiting.length > 0) {
+    turns -= 1;
+    waiting.shift().send({ go: true });
+  }
+};
+for (const worker of workers)
+  worker.on("message", ({ gate }) => {
+    if (gate === "enter") waiting.push(worker);
+    if (gate === "leave") turns += 1;
+    giveTurns();
+  });
+
 function playOn(worker, one, options) {
   return new Promise((resolve) => {
-    worker.once("message", ({ result }) => resolve({ ...result, one }));
+    const listener = ({ result }) => {
+      if (!result) return;
+      worker.off("message", listener);
+      resolve({ ...result, one });
+    };
+    worker.on("message", listener);
     worker.send({ one, options });
   });
 }
@@ -64,9 +87,10 @@ async function playAll(cases, optionsOf, told) {
 }
 
 /** At this pace thirty seconds of a command's limit last a third of a real one: a loaded machine can miss that. */
-function wasLate({ failures = [] }) {
-  return failures.some((line) => /did not (end|answer) within|slept past its lease|timed out/.test(line));
+function wasLate({ failures = [], wrong }) {
+  return [...failures, ...wrong].some((line) => late.test(line));
 }
+
 
 const wanted = shapes.filter(({ id }) => values.shape === undefined || id === values.shape);
 const asked = values.case;

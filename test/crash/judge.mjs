@@ -86,12 +86,12 @@ const movedWith = (line) =>
 export function judgeAsUndisturbed(world, { rows, undisturbed }) {
   const wrong = [];
   const { end, failures } = endOf(rows);
-  if (end !== "succeeded") wrong.push(`it ended ${end}: ${failures.join(" | ")}`);
   const counts = effectsOf(world.lab);
+  if (end !== "succeeded") wrong.push(`it ended ${end}: ${failures.join(" | ")}`);
   for (const [key, n] of Object.entries(counts))
     if (n > (undisturbed[key] ?? 0))
       wrong.push(`${key}: ${n} times, undisturbed ${undisturbed[key] ?? 0} times`);
-  for (const key of Object.keys(undisturbed))
+  for (const key of end === "succeeded" ? Object.keys(undisturbed) : [])
     if (counts[key] === undefined) wrong.push(`${key}: never, undisturbed ${undisturbed[key]} times`);
   return wrong;
 }

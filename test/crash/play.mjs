@@ -35,11 +35,11 @@ export function withoutLookUp() {
   return text;
 }
 
-export async function play(one, { pace, undisturbed, keep }) {
+export async function play(one, { pace, undisturbed, keep, gate }) {
   const lag = monitorEventLoopDelay({ resolution: 10 });
   lag.enable();
   const runbook = one.control ? withoutLookUp() : undefined;
-  const world = await openWorld({ shape: one.shape, pace, seed: one.seed, runbook });
+  const world = { ...(await openWorld({ shape: one.shape, pace, seed: one.seed, runbook })), gate };
   const story = [];
   const tell = (line) => story.push(`${((world.now() - begun) / 1000).toFixed(0).padStart(6)} s  ${line}`);
   const begun = world.now();
@@ -87,11 +87,16 @@ async function playIn(world, one, undisturbed, result, tell) {
     // Killed before the run existed, there is nothing to resume: the next run must simply start.
     args = run === undefined ? start : ["resume", run, "--yes", "--lab"];
   }
+  const [begun] = world.runs();
+  if (begun === undefined) {
+    result.wrong.push(`no run began (exit code ${result.code}): ${lastLines(result.output)}`);
+    return;
+  }
   const { settled, busy } = await world.settle();
   if (!settled) result.wrong.push(`the world does not come to rest: ${busy.join(", ")}`);
-  const [run] = world.runs();
-  const rows = run === undefined ? [] : world.rows(run);
+  const rows = world.rows(begun);
   const { end, failures } = endOf(rows);
+  if (end === undefined) result.wrong.push(`it said: ${lastLines(result.output)}`);
   Object.assign(result, { end, failures, writes: seen.size, counts: effectsOf(world.lab) });
   result.snapshots = world.lab.cloud.listSnapshots().length;
   result.wrong.push(...judgeAlways(world, { rows, mayMove: one.change === "failover" }));
@@ -103,9 +108,12 @@ async function playIn(world, one, undisturbed, result, tell) {
   );
 }
 
+const lastLines = (text) => text.trim().split("\n").slice(-3).join(" / ");
+
 async function runOnce(world, args, points, seen, tell) {
   let stop;
   const ended = await world.product(args, {
+    gate: world.gate,
     at: points.filter((point) => point.key !== undefined),
     onChild: (child) => (stop = killAtWrite(world, child, points, seen)),
   });

@@ -73,9 +73,10 @@ export async function openWorld({ shape, pace, seed, runbook }) {
 }
 
 /** Runs it to its end, or to its death: by the preload at one of the points `at`, or by `onChild`, which gets its process. */
-function runProduct(home, cwd, args, { at = [], onChild } = {}) {
+async function runProduct(home, cwd, args, { at = [], onChild, gate } = {}) {
   const log = join(home, "killed-at");
   rmSync(log, { force: true });
+  const leave = await gate?.enter();
   return new Promise((resolve, reject) => {
     const { PATH, HOME, LANG } = process.env;
     const child = spawn(process.execPath, [entry, ...args], {
@@ -94,7 +95,11 @@ function runProduct(home, cwd, args, { at = [], onChild } = {}) {
       stdio: ["ignore", "pipe", "pipe"],
     });
     let said = "";
-    child.stdout.on("data", (chunk) => (said += chunk));
+    child.stdout.on("data", (chunk) => {
+      said += chunk;
+      // Its first words come when everything is loaded and connected.
+      leave?.();
+    });
     child.stderr.on("data", (chunk) => (said += chunk));
     let hung = false;
     const limit = setTimeout(() => {
@@ -103,6 +108,7 @@ function runProduct(home, cwd, args, { at = [], onChild } = {}) {
     }, longestMs);
     child.once("error", reject);
     child.once("close", (code, signal) => {
+      leave?.();
       clearTimeout(limit);
       const point = existsSync(log) ? readFileSync(log, "utf8") : undefined;
       resolve({ code, killed: signal === "SIGKILL" && !hung, point, hung, said });
@@ -136,17 +142,23 @@ export function killAtWrite(world, child, points, seen) {
   };
 }
 
+/** The lab's own store of runs: lab/state-NUMBER, a new one for each world. */
+function storeOf(home) {
+  const name = readdirSync(join(home, "lab")).find((each) => each.startsWith("state"));
+  return name === undefined ? undefined : join(home, "lab", name, "runs");
+}
+
 function runsIn(home) {
-  const folder = join(home, "lab", "state", "runs");
-  return existsSync(folder) ? readdirSync(folder).filter((name) => !name.startsWith(".")) : [];
+  const folder = storeOf(home);
+  if (folder === undefined || !existsSync(folder)) return [];
+  return readdirSync(folder).filter((name) => !name.startsWith("."));
 }
 
 /** Every whole row in all segments, void ones too: what a story is told from. */
 function rowsOf(home, run) {
-  const folder = join(home, "lab", "state", "runs", run);
+  const folder = join(storeOf(home), run);
   return readdirSync(folder)
-    .flatMap((name) => /^(\d{4,})\.jsonl$/.exec(name) ?? [])
-    .filter((name) => name.endsWith(".jsonl"))
+    .filter((name) => /^\d{4,}\.jsonl$/.test(name))
     .sort()
     .flatMap((name) => parseSegment(Number(name.slice(0, -6)), readFileSync(join(folder, name))).rows);
 }

@@ -1,6 +1,15 @@
 /** The pages are held to the program: what they tell a reader to type is typed, and what they must name is looked for. */
 import { execFileSync, spawn } from "node:child_process";
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { createInterface } from "node:readline";
@@ -44,7 +53,9 @@ describe("what the pages tell a reader to type", () => {
           for (const [i, { line, text, output }] of block.commands.entries()) {
             const typed = asTyped([...known].reduce((all, [word, is]) => all.replaceAll(word, is), text));
             if (typed === undefined) {
-              console.log(`${page}:${line}: not typed: ${text} (a fresh clone does it; it is what started this test)`);
+              console.log(
+                `${page}:${line}: not typed: ${text} (a fresh clone does it; it is what started this test)`,
+              );
               continue;
             }
             const said = await shell.type(typed);
@@ -79,7 +90,9 @@ describe("what the pages must name", () => {
     const text = read("docs/reference/commands.md");
     const missing: string[] = [];
     for (const command of commandsOf([])) {
-      for (const words of command === "lab" ? [["lab"], ...commandsOf(["lab"]).map((each) => ["lab", each])] : [[command]]) {
+      for (const words of command === "lab"
+        ? [["lab"], ...commandsOf(["lab"]).map((each) => ["lab", each])]
+        : [[command]]) {
         const name = words.join(" ");
         const [, section] = text.split(new RegExp(`\n## \`runbook ${name}(?=[ \`])`));
         if (section === undefined) {
@@ -87,8 +100,14 @@ describe("what the pages must name", () => {
           continue;
         }
         const own = section.split("\n## ")[0] ?? "";
-        const options = [...help(words).matchAll(/^ {2}(?:-\w, )?(--[\w-]+)/gm)].map(([, option = ""]) => option);
-        missing.push(...options.filter((option) => option !== "--help" && !own.includes(option)).map((option) => `${name} ${option}`));
+        const options = [...help(words).matchAll(/^ {2}(?:-\w, )?(--[\w-]+)/gm)].map(
+          ([, option = ""]) => option,
+        );
+        missing.push(
+          ...options
+            .filter((option) => option !== "--help" && !own.includes(option))
+            .map((option) => `${name} ${option}`),
+        );
       }
     }
     expect(missing).toEqual([]);
@@ -114,7 +133,9 @@ describe("what the pages must name", () => {
 
   test("every fault and every hand of the lab is in docs/reference/lab.md", () => {
     const text = read("docs/reference/lab.md");
-    expect([...faultActions, ...Object.keys(hands)].filter((word) => !text.includes(`\`${word}`))).toEqual([]);
+    expect([...faultActions, ...Object.keys(hands)].filter((word) => !text.includes(`\`${word}`))).toEqual(
+      [],
+    );
   });
 
   test("every dependency is accounted for in docs/decisions.md", () => {
@@ -198,7 +219,10 @@ function commandsOf(words: readonly string[]): readonly string[] {
 function keysOf(schema: Keys): readonly string[] {
   const inner = schema.type === "optional" ? (schema.wrapped ?? schema) : schema;
   const within = inner.value === undefined ? [] : keysOf(inner.value);
-  return [...within, ...Object.entries(inner.entries ?? {}).flatMap(([key, value]) => [key, ...keysOf(value)])];
+  return [
+    ...within,
+    ...Object.entries(inner.entries ?? {}).flatMap(([key, value]) => [key, ...keysOf(value)]),
+  ];
 }
 
 function withoutCode(text: string): string {

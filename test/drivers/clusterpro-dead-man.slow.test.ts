@@ -230,7 +230,11 @@ describe("before its hour", () => {
     put("clpmdstat", mirror("GREEN", "GRAY"));
     await tick();
     expect(has("peer-red")).toBe(true);
+    // The mirrors' connection goes down before the cluster counts the member as lost.
     put("clpstat", summary("Online           a comment"));
+    await tick();
+    expect(has("peer-red")).toBe(true);
+    put("clpmdstat", mirror("GREEN", "GREEN"));
     await tick();
     expect(has("peer-red")).toBe(false);
     expect(starts()).toEqual([]);

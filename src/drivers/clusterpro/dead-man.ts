@@ -82,7 +82,8 @@ colours() {
   fi
 }
 
-# Sets green to the first mirror that is not GREEN here, empty if all are; red to yes if all are GREEN here and RED there.
+# Sets green to the first mirror that is not GREEN here, empty if all are; red to yes if all are GREEN here and RED there,
+# to unseen if it could be so and the other side is not shown, else to no.
 mirrors() {
   green=
   red=no
@@ -95,7 +96,11 @@ mirrors() {
       red=no
       if [ -z "$green" ]; then green=$mirror; fi
     fi
-    if [ "$there" != RED ]; then red=no; fi
+    case "$there" in
+      RED) ;;
+      GRAY | "") if [ "$red" = yes ]; then red=unseen; fi ;;
+      *) red=no ;;
+    esac
     m=$((m + 1))
   done
 }
@@ -118,11 +123,12 @@ watch() {
   visible
   if [ "$seen" = yes ]; then
     mirrors
-    if [ "$red" = yes ]; then
-      echo "the peer was seen RED and this node GREEN" > "$d/peer-red"
-    else
-      rm -f "$d/peer-red"
-    fi
+    # The connection of the mirrors goes down before the cluster counts its member as lost: what is not shown any more
+    # says nothing against what was seen.
+    case "$red" in
+      yes) echo "the peer was seen RED and this node GREEN" > "$d/peer-red" ;;
+      no) rm -f "$d/peer-red" ;;
+    esac
   fi
 }
 

@@ -10,7 +10,7 @@ import type { Output, RunOptions, Shell } from "../../ports/shell.ts";
 import { text } from "../../ports/shell.ts";
 import { NeverSent } from "./connection.ts";
 import type { Call } from "./connection.ts";
-import { openFleet } from "./fleet.ts";
+import { openFleet, reachHint } from "./fleet.ts";
 import type { Fleet, SshOptions } from "./fleet.ts";
 import { quote } from "./quote.ts";
 
@@ -101,7 +101,9 @@ function giveUp(call: Call, failure: Failure): never {
 function timeoutFailure(node: string, argv: readonly string[], timeoutMs: number, call: Call): Failure {
   const limit = `${timeoutMs / 1000} s`;
   if (!call.sent)
-    return new Failure("unavailable", `${node} could not be asked within the limit of ${limit}`);
+    return new Failure("unavailable", `${node} could not be asked within the limit of ${limit}`, {
+      hint: reachHint(node),
+    });
   const how =
     call.exited === undefined
       ? "did not end"

@@ -139,6 +139,7 @@ export function openFleet(options: SshOptions): Fleet {
       const why = messageOf(error);
       throw new Failure("unavailable", `${where(target)} cannot be reached through ${jump}: ${why}`, {
         cause: error,
+        hint: reachHint(target.node),
       });
     } finally {
       ended.abort();
@@ -190,7 +191,14 @@ function translate(
       hint: "let its sshd allow curve25519-sha256 for the key exchange, and AES in CTR or GCM mode",
       cause: error,
     });
-  return new Failure("unavailable", `${there} cannot be reached: ${messageOf(error)}`, { cause: error });
+  return new Failure("unavailable", `${there} cannot be reached: ${messageOf(error)}`, {
+    cause: error,
+    hint: reachHint(target.node),
+  });
+}
+
+export function reachHint(node: string): string {
+  return `is ${node} up, are its address and port in the inventory right, and is the way to it open?`;
 }
 
 /** Node joins the errors of several addresses into one without a message. */
