@@ -10,7 +10,7 @@ export default defineConfig({
     projects: [
       {
         resolve: { alias },
-        test: { name: "fast", include: ["test/**/*.test.ts"], exclude: slow, testTimeout: 20_000 },
+        test: { name: "fast", include: ["test/**/*.test.ts"], exclude: slow, testTimeout: 60_000 },
       },
       {
         resolve: { alias },

@@ -35,7 +35,7 @@ export interface Context extends Place {
   readonly drivers: Drivers;
   readonly connect: Connect;
   /** Where the cloud is spoken to, for the head of a run. */
-  readonly endpoint: string;
+  endpoint(): Promise<string>;
   setting(params: Params): Setting;
   close(): Promise<void>;
 }
@@ -82,9 +82,10 @@ export async function openContext(
   const { openSsh } = await import("../drivers/ssh/driver.ts");
   const { clouds, clusterManagers, operatingSystems } = await import("../drivers/all.ts");
   const { connectTo } = await import("../layers/connect.ts");
+  const limits = at.lab ? unhurried(clock, at.pace) : clock;
   const shell = openSsh({
     nodes: cluster.nodes,
-    clock,
+    clock: limits,
     // In the lab a minute lasts a second or less: a dead node must be noticed in the same measure.
     ...(at.lab && {
       keepaliveMs: Math.max(200, 5_000 / at.pace),
@@ -99,14 +100,14 @@ export async function openContext(
     cloud: await pick(
       clouds,
       cluster.cloud.driver,
-    )({ ...cluster.cloud, clock, ...(at.lab && { credentials: labCredentials }) }),
+    )({ ...cluster.cloud, clock: limits, ...(at.lab && { credentials: labCredentials }) }),
   };
   return {
     ...at,
     cluster,
     drivers,
     connect: connectTo(drivers, clock),
-    endpoint: drivers.cloud.endpoint,
+    endpoint: () => drivers.cloud.endpoint(),
     setting: (params) => ({
       clusterName: cluster.name,
       members: Object.keys(cluster.nodes),
@@ -126,6 +127,14 @@ export async function openContext(
       await shell.close();
     },
   };
+}
+
+/**
+ * The clock that limits calls to the lab. Its world may turn a minute in a second, but the machine under it does not: a
+ * busy one needs more than the half second that is left of a limit of thirty, and no call is given up before five.
+ */
+function unhurried(clock: Clock, pace: number): Clock {
+  return { now: () => clock.now(), sleep: (ms, signal) => clock.sleep(Math.max(ms, 5_000 * pace), signal) };
 }
 
 /** The lab's cloud knows one key, and it opens nothing else. */

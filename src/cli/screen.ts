@@ -31,6 +31,7 @@ export async function openScreen(args: {
   const out = process.stdout;
   const interactive = !json && out.isTTY === true && process.stdin.isTTY === true;
   const forecast = await forecasts(context.store, plan);
+  const endpoint = json || interactive ? "" : await context.endpoint();
   let view: View = emptyView(plan, "", forecast);
   const live = interactive ? openLive(out, () => view, context.clock) : undefined;
   const say = (text: string) => {
@@ -43,7 +44,7 @@ export async function openScreen(args: {
     begin: (run, logbook) => {
       view = emptyView(plan, run, forecast);
       for (const line of logbook.lines) view = seeLine(view, line);
-      if (!live && !json) say(`run ${run}: ${plan.title} on ${plan.cluster} (${context.endpoint})`);
+      if (!live && !json) say(`run ${run}: ${plan.title} on ${plan.cluster} (${endpoint})`);
       live?.start();
     },
     line: (line) => {

@@ -33,13 +33,13 @@ export interface Tools {
 
 /**
  * The one polling rule: first look at once, then 1 s, × 1.5, at most 15 s. A wait of hours is looked at ever more rarely, so
- * that what is noticed late is never more than a sixtieth of what was waited for.
+ * that what is noticed late is never more than a thirtieth of what was waited for.
  */
 async function* looks(clock: Clock, signal: AbortSignal | undefined): AsyncGenerator<void> {
   const since = clock.now();
   for (let pause = 1_000; ; pause *= 1.5) {
     yield;
-    pause = Math.min(pause, Math.max(15_000, (clock.now() - since) / 60));
+    pause = Math.min(pause, Math.max(15_000, (clock.now() - since) / 30));
     await clock.sleep(pause, signal);
   }
 }

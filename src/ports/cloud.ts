@@ -118,6 +118,6 @@ export const cloudContract: { readonly [M in keyof (CloudReads & CloudWrites)]: 
 
 export type CloudDriver = Driver<CloudReads, CloudWrites> & {
   /** Where it speaks to, for the head of a run: "ec2 ap-northeast-1 (http://…)". */
-  readonly endpoint: string;
+  endpoint(): Promise<string>;
 };
 export type Cloud = Port<CloudReads, CloudWrites>;

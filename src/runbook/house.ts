@@ -31,22 +31,17 @@ export const holdNodes = step({
   },
   renew: async (world) => {
     for (const node of world.members) {
-      let found: MarkerState | undefined;
+      let renewed = false;
       await world.unless(
+        async () => false,
         async () => {
-          found = await markerWhereUp(world, node);
-          return (
-            found === undefined ||
-            !isOurs(world, found) ||
-            (found.held && String(found.marker?.fence) === world.fence)
-          );
+          renewed = await tryRenewing(world, node);
         },
-        () => world.nodes.adoptMarker({ node, ...holder(world) }),
       );
+      // After a takeover the nodes still carry the fence of the runner before; one that was off is met later.
       await world.unless(
-        async () => found === undefined || !isOurs(world, found),
-        () =>
-          world.nodes.renewMarker({ node, run: world.run, fence: world.fence, seconds: leaseSeconds(world) }),
+        async () => renewed || !isOurs(world, (await markerWhereUp(world, node)) ?? { held: false }),
+        () => world.nodes.adoptMarker({ node, ...holder(world) }),
       );
     }
   },
@@ -93,6 +88,17 @@ export function heldByOther(node: string, found: MarkerState & { held: true }): 
 
 function isOurs(world: World, found: MarkerState): boolean {
   return found.held && found.marker?.run === world.run;
+}
+
+/** Whether the marker carries our fence and was renewed; a node that does not answer is left for the next time. */
+async function tryRenewing(world: World, node: string): Promise<boolean> {
+  try {
+    await world.nodes.renewMarker({ node, run: world.run, fence: world.fence, seconds: leaseSeconds(world) });
+    return true;
+  } catch (thrown) {
+    if (!(thrown instanceof Failure) || thrown.kind === "bug" || thrown.kind === "aborted") throw thrown;
+    return false;
+  }
 }
 
 /** A node that is off keeps its marker on disk; it is met again when it is up. */

@@ -16,10 +16,10 @@ const product = new URL("../../bin/runbook.js", import.meta.url).pathname;
 
 /** The commands of the critical way, in their order; what of one kind overlaps counts once. */
 const critical = [
-  { what: "stop the group", pattern: /\bclpgrp -t / },
-  { what: "suspend the monitors", pattern: /\bclpmonctrl -s / },
-  { what: "break the mirror", pattern: /\bclpmdctrl --break / },
-  { what: "start the group", pattern: /\bclpgrp -s / },
+  { what: "stop the group", words: ["clpgrp", "-t"] },
+  { what: "suspend the monitors", words: ["clpmonctrl", "-s"] },
+  { what: "break the mirror", words: ["clpmdctrl", "--break"] },
+  { what: "start the group", words: ["clpgrp", "-s"] },
 ];
 
 export async function measureOutage({ folder, pace }) {
@@ -54,20 +54,29 @@ export async function measureOutage({ folder, pace }) {
 function listen(node, clock, commands) {
   const exec = node.exec.bind(node);
   node.exec = async (...args) => {
-    const command = { node: node.name, line: String(args[0]), from: clock.now(), to: undefined, code: undefined };
+    const running = exec(...args);
+    // The node books what it receives at once, so the last row is this command's.
+    const argv = node.heart.received.at(-1)?.argv ?? [];
+    const command = { node: node.name, argv, from: clock.now(), to: undefined, code: undefined };
     commands.push(command);
-    const result = await exec(...args);
+    const result = await running;
     command.to = clock.now();
     command.code = result.code;
     return result;
   };
 }
 
-const isBack = ({ line, to }) => to !== undefined && critical.at(-1).pattern.test(line);
+/** The words stand among the arguments themselves: a script that contains them is another command. */
+function says({ argv }, [name, option]) {
+  const at = argv.indexOf(name);
+  return at >= 0 && argv[at + 1] === option;
+}
+
+const isBack = (command) => command.to !== undefined && says(command, critical.at(-1).words);
 
 function tell(commands, pace) {
-  const parts = critical.map(({ what, pattern }) => {
-    const found = commands.filter(({ line }) => pattern.test(line));
+  const parts = critical.map(({ what, words }) => {
+    const found = commands.filter((command) => says(command, words));
     const failed = found.find(({ code }) => code !== 0);
     if (found.length === 0 || failed) throw new Error(`"${what}" ${failed ? `ended with ${failed.code}` : "never came"}`);
     return { what, found, ms: covered(found), from: found[0].from, to: Math.max(...found.map(({ to }) => to)) };
@@ -109,7 +118,7 @@ function gapOf(before, after, looks) {
   const inside = looks.filter((look) => look.from >= before.from && look.from < after.from);
   const between = inside.filter((look) => look.from >= before.to);
   const text = `${after.from - before.to} ms between "${before.what}" and "${after.what}", ${covered(between)} ms of it in ${between.length} looks`;
-  return { text, looks: inside.map(({ node, line, from, to }) => ({ node, line, at: from - before.to, ms: to - from })) };
+  return { text, looks: inside.map(({ node, argv, from, to }) => ({ node, line: argv.join(" "), at: from - before.to, ms: to - from })) };
 }
 
 function seconds(ms) {

@@ -3,11 +3,11 @@ import { execFile } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { pathToFileURL } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { expect, onTestFinished, test } from "vitest";
 
 import { golden } from "../support/golden.ts";
-import { product } from "./play.ts";
+const product = fileURLToPath(new URL("../../bin/runbook.js", import.meta.url));
 
 interface Said {
   readonly code: number;
@@ -100,6 +100,13 @@ test("the version is the product's", async () => {
     version: string;
   };
   expect(await say(["--version"])).toEqual({ code: 0, out: `${version}\n`, err: "" });
+});
+
+test("what a command needs is loaded when it is called, and the trace sees it", async () => {
+  const { files } = await filesLoadedBy(["graph", "backup-standby"]);
+  for (const name of ["xstate", "jiti"])
+    expect(files.some((file) => file.includes(`/node_modules/${name}/`))).toBe(true);
+  expect(files.some((file) => file.includes("/node_modules/@aws-sdk/"))).toBe(false);
 });
 
 test("--help loads the command line alone: no SDK, SSH, parser, engine, store or lab", async () => {

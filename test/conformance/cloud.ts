@@ -343,10 +343,9 @@ export function cloudSuite(name: string, open: () => Promise<CloudUnderTest>): v
 
     test(
       "it says where it speaks to",
-      on(({ driver }) => {
+      on(async ({ driver }) => {
         expect(driver.name).not.toBe("");
-        expect(driver.endpoint).toMatch(/\S+ .*\(.+\)/);
-        return Promise.resolve();
+        expect(await driver.endpoint()).toMatch(/\S+ .*\(.+\)/);
       }),
     );
   });

@@ -89,8 +89,8 @@ export function judgeAsUndisturbed(world, { rows, undisturbed }) {
   const counts = effectsOf(world.lab);
   if (end !== "succeeded") wrong.push(`it ended ${end}: ${failures.join(" | ")}`);
   for (const [key, n] of Object.entries(counts))
-    if (n > (undisturbed[key] ?? 0))
-      wrong.push(`${key}: ${n} times, undisturbed ${undisturbed[key] ?? 0} times`);
+    if (n > (undisturbed[key] ?? 1))
+      wrong.push(`${key}: ${n} times, undisturbed ${undisturbed[key] ?? 1} times`);
   for (const key of end === "succeeded" ? Object.keys(undisturbed) : [])
     if (counts[key] === undefined) wrong.push(`${key}: never, undisturbed ${undisturbed[key]} times`);
   return wrong;

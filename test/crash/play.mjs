@@ -1,6 +1,5 @@
 /** Plays one case in a world of its own: kills the product where the case says, lets happen what it says, resumes, judges. */
 import { readFileSync } from "node:fs";
-import { monitorEventLoopDelay } from "node:perf_hooks";
 
 import { effectsOf, endOf, judgeAlways, judgeAsUndisturbed } from "./judge.mjs";
 import { killAtWrite, openWorld } from "./world.mjs";
@@ -36,8 +35,6 @@ export function withoutLookUp() {
 }
 
 export async function play(one, { pace, undisturbed, keep, gate }) {
-  const lag = monitorEventLoopDelay({ resolution: 10 });
-  lag.enable();
   const runbook = one.control ? withoutLookUp() : undefined;
   const world = { ...(await openWorld({ shape: one.shape, pace, seed: one.seed, runbook })), gate };
   const story = [];
@@ -49,8 +46,6 @@ export async function play(one, { pace, undisturbed, keep, gate }) {
   } catch (error) {
     result.wrong.push(`the harness failed: ${error.stack ?? error}`);
   } finally {
-    lag.disable();
-    result.lagMs = Math.round(lag.max / 1e6);
     if (keep) story.push(...linesOf(world), `kept in ${world.home}`);
     await world.close(keep);
   }
@@ -69,6 +64,7 @@ async function playIn(world, one, undisturbed, result, tell) {
   result.output = "";
   for (;;) {
     const ended = await runOnce(world, args, points, seen, tell);
+    result.slowestStartMs = Math.max(result.slowestStartMs ?? 0, Math.round(ended.startMs ?? 0));
     result.output += `--- runbook ${args.join(" ")}\n${ended.said}\n`;
     tell(`\`runbook ${args[0]} ${args[1]}\` ended: ${ended.killed ? `killed at ${ended.point}` : ended.code}`);
     if (ended.hung) {

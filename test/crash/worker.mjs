@@ -5,7 +5,7 @@ import { play } from "./play.mjs";
 // limits, so each asks the parent for its turn.
 let turn;
 const gate = {
-  enter: () =>
+  enter: (first) =>
     new Promise((resolve) => {
       turn = () => {
         let left = false;
@@ -14,7 +14,7 @@ const gate = {
           left = true;
         });
       };
-      process.send({ gate: "enter" });
+      process.send({ gate: "enter", first });
     }),
 };
 

@@ -6,6 +6,7 @@ import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { performance } from "node:perf_hooks";
 import { fileURLToPath } from "node:url";
 
 import { pacedClock } from "../../dist/src/drivers/clock/paced.js";
@@ -76,7 +77,9 @@ export async function openWorld({ shape, pace, seed, runbook }) {
 async function runProduct(home, cwd, args, { at = [], onChild, gate } = {}) {
   const log = join(home, "killed-at");
   rmSync(log, { force: true });
-  const leave = await gate?.enter();
+  const asked = performance.now();
+  const leave = await gate?.enter(args[0] === "resume");
+  let startMs;
   return new Promise((resolve, reject) => {
     const { PATH, HOME, LANG } = process.env;
     const child = spawn(process.execPath, [entry, ...args], {
@@ -98,6 +101,7 @@ async function runProduct(home, cwd, args, { at = [], onChild, gate } = {}) {
     child.stdout.on("data", (chunk) => {
       said += chunk;
       // Its first words come when everything is loaded and connected.
+      startMs ??= performance.now() - asked;
       leave?.();
     });
     child.stderr.on("data", (chunk) => (said += chunk));
@@ -111,7 +115,7 @@ async function runProduct(home, cwd, args, { at = [], onChild, gate } = {}) {
       leave?.();
       clearTimeout(limit);
       const point = existsSync(log) ? readFileSync(log, "utf8") : undefined;
-      resolve({ code, killed: signal === "SIGKILL" && !hung, point, hung, said });
+      resolve({ startMs, code, killed: signal === "SIGKILL" && !hung, point, hung, said });
     });
     onChild?.(child);
   });

@@ -37,11 +37,18 @@ const pages = [
 ];
 
 describe("what the pages tell a reader to type", () => {
-  // Each page has a home and a lab of its own, so they are played side by side.
+  // Each page has a home and a lab of its own, so two are played side by side: more would only slow each other down.
+  const turns = [Promise.resolve(), Promise.resolve()];
+  let next = 0;
   for (const page of pages) {
     const { blocks, ids } = parsePage(read(page));
     if (blocks.length === 0) continue;
-    test.concurrent(`${page}: each command does what the page says`, { timeout: 240_000 }, async () => {
+    test.concurrent(`${page}: each command does what the page says`, { timeout: 280_000 }, async () => {
+      const lane = next++ % turns.length;
+      const before = turns[lane];
+      let done = () => {};
+      turns[lane] = new Promise((resolve) => (done = resolve));
+      await before;
       const shell = openShell();
       try {
         let known: Known = new Map();
@@ -70,6 +77,7 @@ describe("what the pages tell a reader to type", () => {
         }
       } finally {
         await shell.close();
+        done();
       }
     });
   }

@@ -312,7 +312,7 @@ describe("where it speaks to", () => {
   afterEach(() => vi.unstubAllEnvs());
   const endpointOf = async (endpoint?: string) => {
     const settings = { region: "eu-west-1", credentials: canary, requestHandler: new Peer(ordinary), clock };
-    return (await openAws({ ...settings, ...(endpoint === undefined ? {} : { endpoint }) })).endpoint;
+    return (await openAws({ ...settings, ...(endpoint === undefined ? {} : { endpoint }) })).endpoint();
   };
 
   test("is the region's own endpoint, unless the setting or the environment says another", async () => {
@@ -328,8 +328,8 @@ describe("where it speaks to", () => {
     expect(await endpointOf("http://user:canary-password@127.0.0.1:4568")).not.toContain("canary");
     const failure = await failureOf(endpointOf("not an address"));
     expect(failure).toMatchObject({ kind: "invalid", happened: "no" });
-    const noHandler = openAws({ region: "eu-west-1", requestHandler: {}, clock });
-    expect((await failureOf(noHandler)).kind).toBe("invalid");
+    const noHandler = await openAws({ region: "eu-west-1", requestHandler: {}, clock });
+    expect((await failureOf(noHandler.endpoint())).kind).toBe("invalid");
   });
 
   test("no call of an in-process peer uses a timer", async () => {

@@ -62,7 +62,7 @@ const cut = (driver: CloudDriver, limitMs = 60_000) =>
 test("a reply is read from a real connection", async () => {
   const { driver } = await serve((_request, response) => response.end(fixture("create-snapshot.xml").body));
   expect(await cut(driver)).toMatchObject({ code: 200 });
-  expect(driver.endpoint).toMatch(/^ec2 eu-west-1 \(http:\/\/127\.0\.0\.1:\d+\)$/);
+  expect(await driver.endpoint()).toMatch(/^ec2 eu-west-1 \(http:\/\/127\.0\.0\.1:\d+\)$/);
 });
 
 test("a write whose connection is reset after it arrived was sent once, and may have happened", async () => {
@@ -124,7 +124,7 @@ test("a refused connection means that nothing was sent", async () => {
 
 test("speaking TLS to what has none means that nothing was sent", async () => {
   const { driver } = await serve(() => undefined);
-  const endpoint = /\((.*)\)/.exec(driver.endpoint)?.[1]?.replace("http:", "https:") ?? "";
+  const endpoint = /\((.*)\)/.exec(await driver.endpoint())?.[1]?.replace("http:", "https:") ?? "";
   const trusting = await openAws({
     region: "eu-west-1",
     endpoint,

@@ -90,6 +90,78 @@ describe("review", () => {
       sim.close();
     }
   });
+  it("E3 slept", { timeout: T }, async () => {
+    const sim = await openSimulation();
+    const r = sim.runner(); const plan = await r.plan({ service: "late" });
+    let offset = 0;
+    const own = { now: () => r.clock.now() + offset, sleep: r.clock.sleep };
+    const walk = await startRun({ store: r.store, connect: connectTo(r.drivers, own), owner: "o", clock: own, mask: (t) => t, onFailure: "give-back", plan, runbook: sim.runbook,
+      setting: settingOf(sim, own, r, plan.params),
+      onLine: (l) => { if (l.kind === "outcome" && l.body["unit"] === "breakMirrors") offset = 20 * 60_000; } });
+    const ended = await walk.go();
+    console.log("E3", ended.end, ended.why, ended.left.map((l) => l.unit.key + ": " + l.message), groupPlaces(sim));
+    console.log("timer", await r.drivers.cluster.reads.findDeadMan("server1"), "marker", await r.drivers.nodes.reads.getMarker("server1"));
+    await sim.clock.sleep(3600_000);
+    console.log("1h later", groupPlaces(sim));
+    sim.close();
+  });
+  it("E4 prompt", { timeout: T }, async () => {
+    const sim = await openSimulation();
+    const { run } = await killWhen(sim, "late", (l) => l.kind === "outcome" && l.body.unit === "breakMirrors");
+    const second = sim.runner();
+    const again = await second.resume(run);
+    await again.lookAgain();
+    await sim.clock.sleep(16 * 60_000);
+    const ended = await again.go();
+    console.log("E4", ended.end, ended.why, ended.left.map((l) => l.unit.key + ": " + l.message), groupPlaces(sim), "stops", effects(sim, "group-stopped"));
+    sim.close();
+  });
+  it("E9 store broken from the sent row of the start", { timeout: T }, async () => {
+    const sim = await openSimulation();
+    const r = sim.runner(); const plan = await r.plan({ service: "early" });
+    let broken = false; let at = 0;
+    const full = () => { throw new Failure("unavailable", "the disk is full"); };
+    const store = { ...r.store, create: async (...a: any[]) => { const j = await (r.store.create as any)(...a); return { ...j, append: async (kind: string, body: any, t: number) => {
+      if (kind === "sent" && body.request.verb === "cluster.startGroup") { broken = true; at ||= sim.clock.now(); }
+      return broken ? full() : j.append(kind, body, t); } }; },
+      releaseLease: async (...a: any[]) => (process.env["LEASE"] ? full() : (r.store.releaseLease as any)(...a)) };
+    let online = 0;
+    sim.lab.heart.listeners.add(({ effect }: any) => { if (effect?.detail.kind === "group-started") online = sim.clock.now(); });
+    const walk = await startRun({ store: store as never, connect: connectTo(r.drivers, r.clock), owner: `o`, clock: r.clock, mask: (t) => t, onFailure: "give-back", plan, runbook: sim.runbook, setting: settingOf(sim, r.clock, r, plan.params) });
+    const ended = await walk.go().catch((e) => "THROWS " + e.message);
+    console.log("E9", typeof ended === "string" ? ended : [ended.end, ended.why, ended.left.map((l) => l.unit.key + ": " + l.message)], groupPlaces(sim), "start delayed by s", (online - at) / 1000);
+    console.log(show(walk.logbook.lines.filter((l) => /verb|undone|end/.test(l.kind))));
+    sim.close();
+  });
+  it("E11 other instances at resume", { timeout: T }, async () => {
+    const sim = await openSimulation();
+    const { run, plan } = await killWhen(sim, "early", (l) => l.kind === "outcome" && l.body.unit === "prepareStandby");
+    const r = sim.runner(); await r.plan().catch(() => 0);
+    const other = sim.lab.cloud.listInstances().map((i) => i.id + " " + i.name);
+    const cluster = sim.lab.cluster("prod");
+    const stranger = sim.lab.cloud.listInstances().find((i) => !cluster.names.some((n) => sim.lab.node(n).instance === i.id))!;
+    const w = await resumeRun({ store: r.store, connect: connectTo(r.drivers, r.clock), owner: "o2", clock: r.clock, mask: (t) => t, onFailure: "give-back", run, runbook: sim.runbook,
+      setting: settingOf(sim, r.clock, r, plan.params, { instances: { server1: sim.lab.node("server1").instance, server2: stranger.id } }) });
+    const ended = await w.go();
+    console.log("E11", other, ended.end, ended.why, ended.left.map((l) => l.unit.key + ": " + l.message), sim.lab.cloud.getInstance(sim.lab.node("server2").instance).state.now);
+    sim.close();
+  });
+  it("E12 undo of a stuck run beside another's marker", { timeout: T }, async () => {
+    const sim = await openSimulation();
+    const f = sim.lab.heart.addFault({ match: "clpgrp -s", action: "fail-before", times: Infinity });
+    sim.lab.heart.addFault({ match: "CreateSnapshot", skip: 2, action: "deny", times: 1 });
+    const first = await sim.runner().run({ service: "late" });
+    console.log("E12", first.ended.end, first.ended.left.map((l) => l.unit.key), groupPlaces(sim));
+    const r = sim.runner(); await r.plan().catch((e) => console.log("plan:", e.message));
+    console.log("timer", await r.drivers.cluster.reads.findDeadMan("server1"), "marker", await r.drivers.nodes.reads.getMarker("server1"));
+    f.left = 0;
+    const req = r.drivers.nodes.requests.takeMarker({ node: "server1", run: "other", owner: "somebody", fence: "1", seconds: 900 });
+    await r.drivers.nodes.send(req, { limitMs: 60_000 });
+    const { ended, again, n } = await resumeIt(sim, first.walk.run, "undo");
+    console.log("E12 undo", ended.end, groupPlaces(sim));
+    console.log(show(again.logbook.lines, n));
+    sim.close();
+  });
 });
 
 export function settingOf(sim: Simulation, clock: any, r: Runner, params: any, more: object = {}) {
