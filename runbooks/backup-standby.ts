@@ -129,12 +129,25 @@ const stopGroups = step({
     const state = await world.cluster.getState(await askable(world, active));
     return allOffline(state, groups) ? { groups } : undefined;
   },
-  must: async (world) => {
+  must: async (world, mine: Mine<{ holders: string[] }>) => {
     const { active, standby, groups, mirrors } = world.outcomeOf(roles);
     assertInSync(await readMirrors(world, mirrors, active));
     const state = await world.cluster.getState(active);
+    // Stopped by this run, and up again: a person or the timer brought it back, and it is not taken away a second time.
+    const back = groups.filter(
+      (group) => state.groups[group]?.status === "online" && wasStopped(mine, group),
+    );
+    if (back.length > 0)
+      throw new Failure("precondition", `${back.join(", ")} was stopped by this run and is online again`);
     if (groups.some((group) => state.groups[group]?.node === standby))
       throw new Failure("precondition", `a group has moved to ${standby} since the roles were found`);
+    // Also the sign, on a resume, that the timer brought the service back: a run never takes it away a second time.
+    const timer = await world.cluster.findDeadMan(active);
+    if (timer?.run !== world.run || timer.state !== "armed")
+      throw new Failure(
+        "precondition",
+        `the dead-man timer on ${active} is ${timer?.state ?? "gone"}; wanted armed`,
+      );
   },
   before: async (world) => {
     const { active, mirrors } = world.outcomeOf(roles);
@@ -232,12 +245,22 @@ const breakMirrors: Step<Break> = step({
     };
   },
   must: async (world) => {
-    const { active, mirrors, groups } = world.outcomeOf(roles);
+    const { active, mirrors, groups, configuration } = world.outcomeOf(roles);
     // A second try: some mirrors may be broken by the first one already; the others must still be GREEN.
     const states = await readMirrors(world, mirrors, active);
     assertInSync(states.filter((mirror) => !isBrokenHere(world, mirror)));
-    if (!allOffline(await world.cluster.getState(active), groups))
+    const state = await world.cluster.getState(active);
+    if (!allOffline(state, groups))
       throw new Failure("precondition", "a group is no longer offline: the break would not be quiet");
+    // A node that was booted since has its monitors running again, and they would start the copy at once.
+    for (const monitor of mirrorMonitors(world)) {
+      const running = world.members.filter((node) => state.monitors[monitor]?.[node] !== "suspended");
+      if (running.length > 0)
+        throw new Failure("precondition", `monitor ${monitor} is not suspended on ${running.join(", ")}`);
+    }
+    const { digests } = await world.cluster.getConfig(world.members);
+    if (Object.values(digests).some((digest) => digest !== configuration))
+      throw new Failure("precondition", "the cluster's configuration was changed since the roles were found");
   },
   before: async (world) => {
     const { active, standby, mirrors, groups } = world.outcomeOf(roles);
@@ -302,6 +325,18 @@ const clearTimer = step({
     const timer = await world.cluster.findDeadMan(active);
     return timer === undefined || timer.run !== world.run ? { node: active } : undefined;
   },
+  must: async (world) => {
+    const { active, groups } = world.outcomeOf(roles);
+    if ((await world.cluster.findDeadMan(active))?.state !== "armed") return;
+    if (placesOf(await world.cluster.getState(active), groups) === undefined)
+      throw new Failure(
+        "precondition",
+        "the groups are not online: the timer is the last that could start them",
+        {
+          hint: "once they are, `runbook undo` takes it away",
+        },
+      );
+  },
   do: async (world) => {
     await world.cluster.clearDeadMan({ node: world.outcomeOf(roles).active, run: world.run });
   },
@@ -326,6 +361,9 @@ const prepareStandby = step({
     // Sent before, and its services no longer start at boot: it is on its way down.
     const asked = mine.calls.some((call) => call.verb === "cluster.prepareBackup" && call.state !== "no");
     if (asked && !(await world.cluster.getService(standby)).startsAtBoot) return notYet;
+    // Its monitors came back with the boot: the copy may begin any moment, and the image would not be of the break.
+    if (boot.bootId !== world.outcomeOf(breakMirrors).bootId)
+      throw new Failure("precondition", `${standby} was booted since the break`);
     if ((await findBreaks(world, world.outcomeOf(breakMirrors).breaks)) === undefined)
       throw new Failure("precondition", "the break is no longer the one that was proven");
     const state = await world.cluster.getState(active);
@@ -446,6 +484,7 @@ const finishBackup = step({
 
 const joinCluster = step({
   title: "The standby is a member again",
+  ends: prepareStandby,
   done: async (world) => ((await isMember(world)) ? { node: world.outcomeOf(roles).standby } : undefined),
   // It joins by itself after the reboot; where automatic start was suspended, it has to be started.
   patience: minutes(10),
@@ -467,8 +506,13 @@ const resumeMonitors = step({
   done: async (world, mine: Mine<readonly string[]>) => {
     const ours = world.findOutcome(suspendMonitors) ?? mine.before ?? [];
     const state = await world.cluster.getState(await askable(world, world.outcomeOf(roles).active));
-    const resumed = ours.every((monitor) => state.monitors[monitor]?.[world.node] !== "suspended");
-    return resumed ? ours : undefined;
+    const isResumed = (monitor: string) => {
+      const status = state.monitors[monitor]?.[world.node];
+      // A node that is out of the cluster comes back with its monitors running.
+      if (state.nodes[world.node] !== "online") return true;
+      return status !== undefined && status !== "suspended" && status !== "unknown";
+    };
+    return ours.every(isResumed) ? ours : undefined;
   },
   do: async (world, mine: Mine<readonly string[]>) => {
     for (const monitor of world.findOutcome(suspendMonitors) ?? mine.before ?? mirrorMonitors(world)) {
@@ -547,15 +591,34 @@ const recordPoint = step({
   within: minutes(10),
 });
 
-// Whatever else happened in the night (a failover to a side that was not ready): the run does not end well without it.
-const serviceRuns = wait({
+// Whatever else happened in the night: a group that failed over to the side that the run had broken away is brought back.
+// One that somebody stopped meanwhile is left so, and said.
+const serviceRuns = step({
   title: "The groups run as a whole",
   done: async (world) => {
     const { active, groups } = world.outcomeOf(roles);
-    const places = placesOf(await world.cluster.getState(await askable(world, active)), groups);
-    return places && { places };
+    const state = await world.cluster.getState(await askable(world, active));
+    const standing = groups.filter((group) => !allOffline(state, [group]));
+    const places = placesOf(state, standing);
+    return places && { places, stoppedMeanwhile: groups.filter((group) => !standing.includes(group)) };
   },
-  within: minutes(5),
+  patience: minutes(3),
+  do: async (world) => {
+    const { active, groups } = world.outcomeOf(roles);
+    for (const group of groups) {
+      await world.unless(
+        async () => {
+          const state = await world.cluster.getState(await askable(world, active));
+          return allOffline(state, [group]) || placesOf(state, [group]) !== undefined;
+        },
+        async () => {
+          const node = await world.atRun("the node whose mirrors are GREEN", () => findGreenNode(world));
+          await world.cluster.startGroup({ group, node });
+        },
+      );
+    }
+  },
+  within: hours(1),
 });
 
 function verdict(world: World) {
@@ -620,14 +683,36 @@ function mirrorMonitors(world: World): readonly string[] {
 
 async function findGreenNode(world: World): Promise<string> {
   const { active, standby, mirrors } = world.outcomeOf(roles);
+  const silent: string[] = [];
   for (const node of [active, standby]) {
-    if ((await world.nodes.findBoot(node)) === undefined) continue;
+    if ((await world.nodes.findBoot(node)) === undefined) {
+      silent.push(node);
+      continue;
+    }
     const states = await readMirrors(world, mirrors, node);
     if (states.every((mirror) => mirror.sides[node]?.colour === "GREEN")) return node;
   }
-  throw new Failure("precondition", "on no reachable node every mirror is GREEN: no side is provably good", {
+  if (silent.length > 0)
+    throw new Failure(
+      "unavailable",
+      `${silent.join(" and ")} does not answer, and on no other node every mirror is GREEN`,
+      {
+        hint: "it may hold the good side: bring it up, or its network path",
+      },
+    );
+  throw new Failure("precondition", "on no node every mirror is GREEN: no side is provably good", {
     hint: "a person has to choose the side with the data to keep; what would be lost is what was written since the break",
   });
+}
+
+function wasStopped(mine: Mine<unknown>, group: string): boolean {
+  return mine.calls.some(
+    ({ verb, state, request }) =>
+      verb === "cluster.stopGroup" &&
+      state === "answered" &&
+      request.to === "node" &&
+      request.argv.includes(group),
+  );
 }
 
 /** In the cluster, and set to come back by itself at the next boot. */

@@ -23,6 +23,10 @@ export interface Guarding {
   /** When the lease on the cluster runs out, if it is not renewed before. */
   readonly leaseUntil: () => number;
   readonly fence: () => string | undefined;
+  /** The lease ran out unrenewed: this runner writes nothing any more. */
+  readonly onSlept: () => void;
+  /** The operator wants out: nothing new goes out on the way forward. */
+  readonly interrupted: () => boolean;
   /** Removes secrets from anything that will be kept or shown. */
   readonly mask: (text: string) => string;
 }
@@ -66,20 +70,19 @@ export function hooksFor(
         throw new Failure("bug", `the plan does not list this for ${unit}: ${requestLine(request)}`, {
           hint: "nothing was sent; look at the plan with `runbook show`, and report this",
         });
-      if (clock.now() > guarding.leaseUntil())
-        throw new Failure(
-          "aborted",
-          "this runner slept past its lease, so another may have taken over; it writes nothing",
-          {
-            hint: "go on with `runbook resume`",
-          },
-        );
+      if (clock.now() > guarding.leaseUntil()) {
+        guarding.onSlept();
+        throw sleptPast();
+      }
+      const renewal = contract.renewal === true;
+      if (direction === "forward" && !renewal && guarding.interrupted())
+        throw new Failure("aborted", `${request.verb} was not sent: the operator stopped the run`);
       journal.assertHeld();
       const n = logbook.told.calls.length + 1;
       logbook.write("sent", { n, unit, direction, request, visibleWithinMs: contract.visibleWithinMs });
       if (!logbook.broken())
-        await logbook.synced().catch((failure: Failure) => refuseForward(failure, direction));
-      else refuseForward(logbook.broken() as Failure, direction);
+        await logbook.synced().catch((failure: Failure) => refuseForward(failure, direction, renewal));
+      else refuseForward(logbook.broken() as Failure, direction, renewal);
       return n;
     },
     afterWrite: async (n, request, { answer, failure, ms }) => {
@@ -100,8 +103,20 @@ export function hooksFor(
 }
 
 /** A store that cannot be written never keeps the service down: only the way back goes on without it (design 3.3). */
-function refuseForward(failure: Failure, direction: "forward" | "back"): void {
-  if (direction === "forward" || failure.kind === "conflict") throw failure;
+function refuseForward(failure: Failure, direction: "forward" | "back", renewal: boolean): void {
+  if (failure.kind === "conflict") throw failure;
+  if (direction === "forward" && !renewal)
+    throw new Failure("aborted", `nothing was sent: ${failure.message}`, { cause: failure });
+}
+
+export function sleptPast(): Failure {
+  return new Failure(
+    "aborted",
+    "this runner slept past its lease, so another may have taken over; it writes nothing",
+    {
+      hint: "go on with `runbook resume`, which looks first",
+    },
+  );
 }
 
 function stateOf(failure: Failure | undefined): CallSeen["state"] {

@@ -36,6 +36,8 @@ export interface Told {
   readonly calls: Call[];
   readonly before: Map<string, unknown>;
   readonly begunAt: Map<string, number>;
+  /** When a unit last set out to act: a retry begins its time anew. */
+  readonly actedAt: Map<string, number>;
   readonly doneAt: Map<string, number>;
   readonly undone: Set<string>;
   end: string | undefined;
@@ -47,6 +49,7 @@ export function begin(machine: Machine): Told {
     calls: [],
     before: new Map(),
     begunAt: new Map(),
+    actedAt: new Map(),
     doneAt: new Map(),
     undone: new Set(),
     end: undefined,
@@ -74,14 +77,20 @@ export function take(
       told.before.set(event.unit, event.before);
       told.begunAt.set(event.unit, at);
     }
+    if (event.type === "intent" || event.type === "acted") told.actedAt.set(event.unit, at);
     if (event.type === "outcome") told.doneAt.set(event.unit, at);
     if (event.type === "undone") told.undone.add(event.unit);
-    if (event.type === "verb" && event.verb === "undo") told.end = undefined;
+    if (event.type === "verb" && event.verb === "undo") {
+      told.end = undefined;
+      // What a run holds while it is at work, it takes again.
+      told.undone.delete("holdNodes");
+    }
   } else if (kind === "sent") {
     const { n, unit, direction, request, visibleWithinMs } = body as unknown as Call;
     const seen: CallSeen = {
       verb: request.verb,
       node: request.to === "node" ? request.node : undefined,
+      request,
       sentAt: at,
       state: "unknown",
       text: "",

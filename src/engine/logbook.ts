@@ -31,6 +31,8 @@ export interface Logbook {
   /** Set once a row could not be written: from then on rows go to `lost` instead. */
   broken(): Failure | undefined;
   readonly lost: Line[];
+  /** Tries once more to write what was lost, after room was made. */
+  mend(): void;
   /** Called after every change. */
   onChange: (line: Line) => void;
 }
@@ -76,6 +78,10 @@ export function openLogbook(machine: Machine, journal: JournalWriter, clock: Clo
       if (broken) throw broken as Failure;
     },
     broken: () => broken,
+    mend: () => {
+      broken = undefined;
+      for (const line of lost.splice(0)) put(line);
+    },
     onChange: () => undefined,
   };
   return logbook;

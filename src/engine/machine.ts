@@ -18,7 +18,6 @@ import {
 } from "xstate";
 
 import type { Stage } from "../runbook/list.ts";
-import type { Exposure } from "../runbook/step.ts";
 
 export interface Trouble {
   readonly kind: string;
@@ -45,6 +44,8 @@ export type RunEvent =
       readonly unit: string;
       readonly trouble: Trouble;
       readonly again: boolean;
+      /** Tried again before anything else has its turn. */
+      readonly atOnce: boolean;
     };
 
 export type Verb = "retry" | "skip" | "give-back" | "undo";
@@ -201,18 +202,7 @@ function build(stages: readonly Stage[]): AnyStateMachine {
       index + 1 < stages.length ? `#run.${stateName(stages[index + 1]?.key ?? "")}` : "#run.succeeded";
     states[stateName(stage.key)] = stageState(stage, next);
   });
-  const exposes = new Map<string, Exposure | undefined>();
-  for (const stage of stages) for (const unit of stage.units) exposes.set(unit.key, unit.step.exposes);
-  const hasUndo = (key: string) =>
-    stages.some((stage) => stage.units.some((u) => u.key === key && u.step.undo));
-  // What exposes the service comes back first, then the rest, newest first (design 3.5).
-  const wayBack = (begun: readonly string[]) => {
-    const back = begun.filter(hasUndo).toReversed();
-    return [
-      ...back.filter((key) => exposes.get(key) === "service"),
-      ...back.filter((key) => exposes.get(key) !== "service"),
-    ];
-  };
+  const order = wayBackOrder(stages);
   const on = {
     intent: { actions: put((context, event) => intentNoted(context, event)) },
     verb: { guard: isVerb("give-back"), actions: put(() => ({ goBack: true })) },
@@ -224,7 +214,7 @@ function build(stages: readonly Stage[]): AnyStateMachine {
     on,
     states: {
       ...states,
-      givingBack: givingBackState(wayBack),
+      givingBack: givingBackState(order),
       succeeded: { type: "final" },
       givenBack: { type: "final" },
       refused: { type: "final" },
@@ -234,7 +224,15 @@ function build(stages: readonly Stage[]): AnyStateMachine {
           verb: {
             guard: isVerb("undo"),
             target: "#run.givingBack",
-            actions: put((context) => ({ list: context.left.map((entry) => entry.unit), left: [] })),
+            // The nodes are marked again first (walk.ts), so the marks go again last.
+            actions: put((context) => ({
+              list: order.sort(
+                context.left
+                  .map((entry) => entry.unit)
+                  .concat(context.begun.includes("holdNodes") ? ["holdNodes"] : []),
+              ),
+              left: [],
+            })),
           },
         },
       },
@@ -326,14 +324,60 @@ function unitState(key: string, kind: string): object {
   };
 }
 
-function givingBackState(wayBack: (begun: readonly string[]) => readonly string[]): object {
+interface WayBack {
+  /** What of it is still to be given back, in order. */
+  list(context: Context): readonly string[];
+  sort(units: readonly string[]): readonly string[];
+  /** The list after its head could not be given back now. */
+  putBack(list: readonly string[], atOnce: boolean): readonly string[];
+}
+
+/**
+ * The order of the way back (design 3.5): what exposes the service first; then the rest, newest first; what exposes
+ * redundancy after that, because it may wait for a copy of hours; and what the run keeps alive (timer, markers) last of
+ * all, so that neither goes while anything else is open. What a later step has ended is not taken back again.
+ */
+function wayBackOrder(stages: readonly Stage[]): WayBack {
+  const units = stages.flatMap((stage) => stage.units);
+  const unitOf = new Map(units.map((unit) => [unit.key, unit]));
+  const isEnded = (context: Context, key: string) => {
+    const unit = unitOf.get(key);
+    return units.some(
+      (other) =>
+        other.step.ends === unit?.step &&
+        (other.node ?? unit?.node) === unit?.node &&
+        isSettled(context, other.key),
+    );
+  };
+  const rank = (key: string) => {
+    const step = unitOf.get(key)?.step;
+    if (step?.renew) return 3;
+    return step?.exposes === "service" ? 0 : step?.exposes === "redundancy" ? 2 : 1;
+  };
+  const age = new Map(units.map((unit, i) => [unit.key, i]));
+  const sort = (keys: readonly string[]) =>
+    [...new Set(keys)].toSorted((a, b) => rank(a) - rank(b) || (age.get(b) ?? 0) - (age.get(a) ?? 0));
+  return {
+    list: (context) =>
+      sort(context.begun.filter((key) => unitOf.get(key)?.step.undo !== undefined && !isEnded(context, key))),
+    sort,
+    putBack: ([head = "", ...rest], atOnce) => {
+      if (atOnce || rank(head) === 3) return [head, ...rest];
+      // One of the others has its turn, but nothing that has to stay until the end.
+      const turn = rest.findIndex((key) => rank(key) < 3);
+      return turn === -1 ? [head, ...rest] : [...rest.slice(0, turn + 1), head, ...rest.slice(turn + 1)];
+    },
+  };
+}
+
+function givingBackState(order: WayBack): object {
   return {
     initial: "setOut",
     states: {
       setOut: {
         always: {
           target: "next",
-          actions: put((context) => (context.list.length > 0 ? {} : { list: wayBack(context.begun) })),
+          actions: put((context) => (context.list.length > 0 ? {} : { list: order.list(context) })),
         },
       },
       next: {
@@ -355,7 +399,10 @@ function givingBackState(wayBack: (begun: readonly string[]) => readonly string[
         },
         on: {
           undone: { target: "next", actions: put((context) => ({ list: context.list.slice(1) })) },
-          "not-undone": { target: "next", actions: put(notUndone) },
+          "not-undone": {
+            target: "next",
+            actions: put((context, event) => notUndone(order, context, event)),
+          },
         },
       },
     },
@@ -395,11 +442,11 @@ function intentNoted(context: Context, event: RunEvent): Partial<Context> {
     : {};
 }
 
-function notUndone(context: Context, event: RunEvent): Partial<Context> {
+function notUndone(order: WayBack, context: Context, event: RunEvent): Partial<Context> {
   if (event.type !== "not-undone") return {};
   const rest = context.list.slice(1);
   return event.again
-    ? { list: [...rest, event.unit] }
+    ? { list: order.putBack(context.list, event.atOnce) }
     : { list: rest, left: [...context.left, { unit: event.unit, trouble: event.trouble }] };
 }
 

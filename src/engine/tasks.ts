@@ -113,7 +113,8 @@ export async function act(tools: Tools, unit: Unit): Promise<void> {
 
 export async function settle(tools: Tools, unit: Unit): Promise<void> {
   const world = tools.worldFor(unit, "forward");
-  const since = Math.max(tools.logbook.told.begunAt.get(unit.key) ?? 0, tools.walkingSince);
+  // Waiting for a person, or for somebody to resume, is no time of the step's.
+  const since = Math.max(tools.logbook.told.actedAt.get(unit.key) ?? 0, tools.walkingSince);
   await noteFound(
     tools,
     unit,

@@ -12,10 +12,12 @@ import { limitOf, type Plan } from "../runbook/plan.ts";
 import type { Runbook } from "../runbook/step.ts";
 import { makeWorld, type Setting } from "../runbook/world.ts";
 import { hooksFor } from "./calls.ts";
-import { activeUnits, mineOf, openExposures, type OpenExposure } from "./fold.ts";
+import { keepAlive } from "./alive.ts";
+import { mineOf, openExposures, type OpenExposure } from "./fold.ts";
+import { lookAgain, type Seen } from "./look-again.ts";
 import { openLogbook, type Line, type Logbook } from "./logbook.ts";
 import { compile, type End, type RunEvent, type Task } from "./machine.ts";
-import { act, giveBack, look, settle, stillTrue, troubleOf, type Direction, type Tools } from "./tasks.ts";
+import { act, giveBack, look, settle, troubleOf, type Direction, type Tools } from "./tasks.ts";
 
 export interface Question {
   readonly units: readonly {
@@ -66,10 +68,12 @@ export interface Walk {
   readonly run: string;
   readonly logbook: Logbook;
   /** What a resume sees: each step that was begun or that the run still counts on, as it is now. Reads only. */
-  lookAgain(): Promise<readonly { readonly unit: Unit; readonly state: string; readonly good: boolean }[]>;
+  lookAgain(): Promise<readonly Seen[]>;
   go(): Promise<Ended>;
   /** The operator wants everything given back (also the start of `runbook undo`). */
   wantBack(by: string, why: string): void;
+  /** Where a failed step waits for an answer: try it again. */
+  wantRetry(by: string, why: string): void;
   /** The operator wants to leave the run as it is; it can be resumed. */
   wantStop(by: string, why: string): void;
   exposures(): readonly OpenExposure[];
@@ -91,10 +95,9 @@ export function openWalk(args: WalkArgs): Walk {
     return unit;
   };
   const who = { run: journal.run, fence: String(journal.fence), owner: args.owner };
-  const leaseMs = setting.settings.leaseMinutes * 60_000;
-  let leaseUntil = clock.now() + leaseMs;
   let stopWanted: { by: string; why: string } | undefined;
   let going = false;
+  let retaking = false;
   const waiting = new AbortController();
   const waitingBack = new AbortController();
   const ending = new AbortController();
@@ -108,7 +111,9 @@ export function openWalk(args: WalkArgs): Walk {
     journal,
     logbook,
     clock,
-    leaseUntil: () => leaseUntil,
+    leaseUntil: () => alive.leaseUntil(),
+    onSlept: () => leave("runbook", "this runner slept past its lease"),
+    interrupted: () => waiting.signal.aborted,
     fence,
     mask: args.mask,
     seen: new Map(),
@@ -121,7 +126,7 @@ export function openWalk(args: WalkArgs): Walk {
     facts: plan.facts,
     walkingSince: clock.now(),
     fresh: new Set(),
-    renew: () => renewAll(),
+    renew: async () => void (await alive.renew()),
     worldFor: (unit, direction) =>
       makeWorld({
         setting,
@@ -134,47 +139,18 @@ export function openWalk(args: WalkArgs): Walk {
       }),
   };
 
-  /** Leases, markers and timers, kept alive for as long as they are needed. What hinders one does not hinder the others. */
-  async function renewAll(): Promise<void> {
-    const now = clock.now();
-    await args.store.renewLease(setting.clusterName, {
-      run: journal.run,
-      owner: args.owner,
-      since: now,
-      expiresAt: now + leaseMs,
-    });
-    leaseUntil = now + leaseMs;
-    let hindered: Failure | undefined;
-    for (const unit of activeUnits(stages, logbook.context(), logbook.told)) {
-      if (!unit.step.renew || !Object.hasOwn(logbook.context().outcomes, unit.key)) continue;
-      try {
-        await unit.step.renew(tools.worldFor(unit, "forward"), mineOf(logbook.told, unit.key));
-      } catch (thrown) {
-        hindered ??= asFailure(thrown);
-      }
-    }
-    if (hindered) throw hindered;
-  }
-
-  async function renewOrSay(): Promise<boolean> {
-    try {
-      await renewAll();
-      return true;
-    } catch (thrown) {
-      // A node that is off cannot be renewed; if it lasts, the lease runs out and the write layer stops the run.
-      logbook.write("trouble", { where: "renewal", ...troubleOf(asFailure(thrown)) });
-      return false;
-    }
-  }
-
-  async function keepAlive(): Promise<void> {
-    let renewed = true;
-    while (!ending.signal.aborted) {
-      // Sooner after a failure: an answer that was lost twice must not let the dead-man timer run out.
-      await clock.sleep(renewed ? leaseMs / 3 : leaseMs / 30, ending.signal);
-      renewed = await renewOrSay();
-    }
-  }
+  const alive = keepAlive({
+    run: journal.run,
+    owner: args.owner,
+    cluster: setting.clusterName,
+    store: args.store,
+    clock,
+    settings: setting.settings,
+    stages,
+    logbook,
+    worldFor: tools.worldFor,
+    questionStands: () => logbook.tasks().some((task) => task.kind === "ask" || task.kind === "approve"),
+  });
 
   const verb = (name: "give-back" | "retry" | "skip" | "undo", by: string, why: string) =>
     logbook.note({ type: "verb", verb: name, by, why: args.mask(why) });
@@ -195,15 +171,17 @@ export function openWalk(args: WalkArgs): Walk {
       if (stopWanted) return;
       const failure = asFailure(thrown);
       invariant(unit, failure.message);
-      const trouble = waiting.signal.aborted
-        ? { kind: "aborted", message: "the operator stopped it" }
-        : troubleOf(failure);
+      // What the operator's wish ended was only waiting; a call that failed by itself keeps its own reason.
+      const trouble =
+        waiting.signal.aborted && failure.kind === "aborted"
+          ? { kind: "aborted", message: "the operator stopped it" }
+          : troubleOf(failure);
       logbook.note({
         type: "failure",
         unit: unit.key,
         trouble: { ...trouble, message: args.mask(trouble.message) },
       });
-      // A write outside the plan is our own mistake, and a lost lease is no longer our cluster: nobody is asked.
+      // A write outside the plan is our own mistake, a journal that cannot be written no question: nobody is asked.
       if (failure.kind === "bug" || failure.kind === "aborted") verb("give-back", "runbook", failure.message);
     }
   }
@@ -224,13 +202,15 @@ export function openWalk(args: WalkArgs): Walk {
         0,
         ...undoOf(unit.step).map((step) => limitOf(step, tools.worldFor(unit, "back"))),
       );
-      const passing =
-        failure.kind === "unavailable" || failure.kind === "precondition" || failure.kind === "conflict";
+      const passing = ["unavailable", "timeout", "precondition", "conflict"].includes(failure.kind);
       // Only answers count as tries: a node that does not answer is asked again until the step's own limit.
       if (failure.kind !== "unavailable") failedTries.set(unit.key, tries);
       const again = passing && tries < undoTries && clock.now() - began < limit;
-      if (again) await clock.sleep(15_000, waitingBack.signal).catch(() => undefined);
-      logbook.note({ type: "not-undone", unit: unit.key, trouble: troubleOf(failure), again });
+      // A start of the service that failed is tried again before anything else has its turn; a node that does not
+      // answer does not keep the rest waiting.
+      const atOnce = again && unit.step.exposes === "service" && failure.kind !== "unavailable";
+      if (again) await Promise.allSettled([clock.sleep(15_000, waitingBack.signal)]);
+      logbook.note({ type: "not-undone", unit: unit.key, trouble: troubleOf(failure), again, atOnce });
     }
   }
 
@@ -296,13 +276,18 @@ export function openWalk(args: WalkArgs): Walk {
       wake();
     };
     const running = new Set<Promise<void>>();
-    // The markers still carry the fence of the runner before, and its dead-man timer has been running down since.
-    if (journal.fence > 1) await renewOrSay();
-    void keepAlive().catch((thrown: unknown) => {
-      if (!ending.signal.aborted) crashed = asFailure(thrown);
-      wake();
-    });
+    const asking = new Set<Promise<void>>();
     try {
+      if (retaking) await markAgain();
+      // The markers still carry the fence of the runner before, and its dead-man timer has been running down since.
+      else if (journal.fence > 1) await alive.renew();
+      void alive.keep(ending.signal).catch((thrown: unknown) => {
+        const failure = asFailure(thrown);
+        if (ending.signal.aborted) return;
+        if (failure.kind === "aborted") leave("runbook", failure.message);
+        else crashed = failure;
+        wake();
+      });
       for (;;) {
         const end = machine.endOf(logbook.told.position);
         if (end !== undefined && running.size === 0) return await finish(end);
@@ -313,22 +298,23 @@ export function openWalk(args: WalkArgs): Walk {
           for (const task of logbook.tasks()) {
             if (started.has(task)) continue;
             started.add(task);
+            // A question is nothing under way: the run may end, or be stopped, while it stands.
+            const under = task.kind === "ask" || task.kind === "approve" ? asking : running;
             const work = perform(task)
               .catch((thrown: unknown) => {
                 crashed = asFailure(thrown);
               })
               .finally(() => {
-                running.delete(work);
+                under.delete(work);
                 wake();
               });
-            // A question is nothing under way: the run may end, or be stopped, while it stands.
-            if (task.kind !== "ask" && task.kind !== "approve") running.add(work);
+            under.add(work);
           }
         }
         await new Promise<void>((resolve) => {
           wake = resolve;
-          // Something may have happened between the checks above and here.
-          if (running.size === 0) resolve();
+          // Nothing under way and nobody asked: what is to come was brought about above, and must not be waited for.
+          if (running.size === 0 && asking.size === 0) resolve();
         });
       }
     } finally {
@@ -341,25 +327,45 @@ export function openWalk(args: WalkArgs): Walk {
   function storeLost(failure: Failure): void {
     if (failure.kind === "conflict") throw failure;
     journal.releaseReserve();
+    logbook.mend();
     verb("give-back", "runbook", `the journal cannot be written: ${failure.message}`);
+    waiting.abort(new Failure("aborted", "the journal cannot be written"));
   }
 
   async function finish(end: End): Promise<Ended> {
-    const cannotWrite = logbook.broken() !== undefined;
-    const real: End = cannotWrite && end !== "refused" ? "stuck" : end;
+    const lostRows = logbook.lost.length > 0;
+    const real: End = lostRows && end !== "refused" ? "stuck" : end;
     logbook.write("end", {
       end: real,
       exposures: exposures().map(({ unit, what }) => ({ unit: unit.key, what })),
     });
-    if (!cannotWrite) await logbook.synced();
-    await args.store.releaseLease(setting.clusterName, journal.run);
-    return ended(real, undefined);
+    // The end is said in any case, also where the disk no longer takes it.
+    await Promise.allSettled([logbook.synced()]);
+    await args.store.releaseLease(setting.clusterName, journal.run).catch((thrown: unknown) => {
+      logbook.tell("trouble", { where: "lease", ...troubleOf(asFailure(thrown)) });
+    });
+    return ended(real, lostRows ? "rows of the journal could not be written" : undefined);
   }
 
   async function hold(wanted: { by: string; why: string }): Promise<Ended> {
     logbook.write("held", { by: wanted.by, why: args.mask(wanted.why) });
-    await logbook.synced();
-    return ended("held", wanted.why);
+    await Promise.allSettled([logbook.synced()]);
+    const failed = Object.values(logbook.context().failures)[0]?.message;
+    return ended("held", failed === undefined ? wanted.why : `${failed} (${wanted.why})`);
+  }
+
+  function leave(by: string, why: string): void {
+    stopWanted ??= { by, why };
+    waiting.abort(new Failure("aborted", why));
+    waitingBack.abort(new Failure("aborted", why));
+  }
+
+  /** A stuck run had let its marks go: it takes them again, or is refused where another run is at work now. */
+  async function markAgain(): Promise<void> {
+    const unit = unitOf("holdNodes");
+    const world = tools.worldFor(unit, "forward");
+    await unit.step.must?.(world, mineOf(logbook.told, unit.key));
+    await unit.step.do?.(world, mineOf(logbook.told, unit.key));
   }
 
   function ended(end: Ended["end"], why: string | undefined): Ended {
@@ -389,56 +395,21 @@ export function openWalk(args: WalkArgs): Walk {
     go,
     exposures,
     wantBack: (by, why) => {
-      const stuck = machine.endOf(logbook.told.position) === "stuck";
-      verb(stuck ? "undo" : "give-back", by, why);
-      waiting.abort(new Failure("aborted", why));
-      if (!stuck && !going) failWhatWaits(logbook, why);
-    },
-    wantStop: (by, why) => {
-      stopWanted = { by, why };
-      waiting.abort(new Failure("aborted", why));
-      waitingBack.abort(new Failure("aborted", why));
-    },
-    lookAgain: async () => {
-      const seen: { unit: Unit; state: string; good: boolean }[] = [];
-      const context = logbook.context();
-      const active = activeUnits(stages, context, logbook.told);
-      for (const key of context.begun) {
-        const unit = unitOf(key);
-        if (logbook.told.undone.has(key)) continue;
-        if (!Object.hasOwn(context.outcomes, key)) seen.push({ unit, ...(await lookBegun(tools, unit)) });
-        else if (unit.step.exposes && active.includes(unit))
-          seen.push({ unit, ...(await lookOpen(tools, unit)) });
+      if (machine.endOf(logbook.told.position) === "stuck") {
+        verb("undo", by, why);
+        retaking = logbook.told.begunAt.has("holdNodes");
+        return;
       }
-      return seen;
+      verb("give-back", by, why);
+      waiting.abort(new Failure("aborted", why));
+      if (!going) failWhatWaits(logbook, why);
     },
+    wantRetry: (by, why) => {
+      if (logbook.tasks().some((task) => task.kind === "ask")) verb("retry", by, why);
+    },
+    wantStop: leave,
+    lookAgain: () => lookAgain(tools, unitOf),
   };
-}
-
-async function lookBegun(tools: Tools, unit: Unit): Promise<{ state: string; good: boolean }> {
-  try {
-    const found = await unit.step.done(tools.worldFor(unit, "forward"), mineOf(tools.logbook.told, unit.key));
-    return { state: found === undefined ? "begun, not there yet" : "begun, and it is there", good: true };
-  } catch (thrown) {
-    return { state: `cannot be seen now: ${asFailure(thrown).message}`, good: true };
-  }
-}
-
-async function lookOpen(tools: Tools, unit: Unit): Promise<{ state: string; good: boolean }> {
-  try {
-    const verdict = await stillTrue(tools, unit);
-    return {
-      state:
-        verdict === "holds"
-          ? "still holds"
-          : verdict === "gone"
-            ? "no longer holds: give back"
-            : "no longer needed",
-      good: verdict !== "gone",
-    };
-  } catch (thrown) {
-    return { state: `cannot be seen now: ${asFailure(thrown).message}`, good: true };
-  }
 }
 
 /** Tasks that nobody started in this process have nothing under way: they end as the operator wants. */

@@ -4,6 +4,7 @@
  */
 import type { Cloud, Tags } from "../ports/cloud.ts";
 import type { Cluster } from "../ports/cluster-manager.ts";
+import type { Request } from "../ports/driver.ts";
 import type { Nodes } from "../ports/nodes.ts";
 
 /** What a step can see and ask for. The same for every procedure. */
@@ -74,6 +75,7 @@ export interface Mine<B = unknown> {
 export interface CallSeen {
   readonly verb: string;
   readonly node: string | undefined;
+  readonly request: Request;
   /** Milliseconds since the epoch. */
   readonly sentAt: number;
   /** "unknown": it left, and no answer is known (lost, or the runner died). "no": it never left or was refused untouched. */

@@ -183,8 +183,9 @@ class Journal implements JournalWriter {
       invariant(!this.#closed, `the journal of run ${this.run} is closed`);
       invariant(Number.isSafeInteger(at), `expected a row's time in whole milliseconds, found ${at}`);
       this.#queue.push({ kind, bodyText: JSON.stringify(body), at, resolve, reject });
-      // One turn later, so that rows which are handed over together are written together.
-      this.#flushing ??= Promise.resolve().then(() => this.#flush());
+      // When this turn's promises have all had their say, so that rows which follow from each other without a wait (a
+      // step's intent, and the first command sent for it) share one write and one sync.
+      this.#flushing ??= new Promise<void>((resolve) => process.nextTick(resolve)).then(() => this.#flush());
     });
   }
 

@@ -61,4 +61,4 @@ process.stdout.write("\n");
 printTable(rows);
 process.stdout.write(`\nbefore: ${machine[0]}\nafter:  ${machine[1]}\n`);
 for (const line of skipped) process.stdout.write(`skipped: ${line}\n`);
-if (values.write) writePage({ rows, skipped, machine, pairs, pace: values["outage-pace"] });
+if (values.write) await writePage({ rows, skipped, machine, pairs });

@@ -93,7 +93,12 @@ function body(n) {
     n,
     unit: "breakMirrors",
     direction: "forward",
-    request: { to: "node", verb: "cluster.breakMirror", node: "server2", argv: ["clpmdctrl", "--break", "md1"] },
+    request: {
+      to: "node",
+      verb: "cluster.breakMirror",
+      node: "server2",
+      argv: ["clpmdctrl", "--break", "md1"],
+    },
     visibleWithinMs: 0,
   };
 }

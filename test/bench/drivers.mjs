@@ -73,7 +73,8 @@ operatingSystems["linux"] = async () => {
   });
 };
 
-clouds["aws"] = async () => Object.assign(driver("bench", cloudContract, {}), { endpoint: async () => "no cloud" });
+clouds["aws"] = async () =>
+  Object.assign(driver("bench", cloudContract, {}), { endpoint: async () => "no cloud" });
 
 /** A driver of which only what is given works. */
 function driver(name, contract, { reads = {}, requests = {}, send = unused("send") }) {

@@ -57,7 +57,8 @@ export async function timeChild(command, args, check, options = {}) {
 
 /** One row of the table. `low` and `high` are the extremes of the pairs: how far the machine's noise reaches. */
 export function row({ id, what, goal, peer, measured, at = "most", note }) {
-  const met = goal === undefined ? undefined : at === "most" ? measured.ratio <= goal : measured.ratio >= goal;
+  const met =
+    goal === undefined ? undefined : at === "most" ? measured.ratio <= goal : measured.ratio >= goal;
   return {
     id,
     what,

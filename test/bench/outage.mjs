@@ -78,15 +78,23 @@ function tell(commands, pace) {
   const parts = critical.map(({ what, words }) => {
     const found = commands.filter((command) => says(command, words));
     const failed = found.find(({ code }) => code !== 0);
-    if (found.length === 0 || failed) throw new Error(`"${what}" ${failed ? `ended with ${failed.code}` : "never came"}`);
-    return { what, found, ms: covered(found), from: found[0].from, to: Math.max(...found.map(({ to }) => to)) };
+    if (found.length === 0 || failed)
+      throw new Error(`"${what}" ${failed ? `ended with ${failed.code}` : "never came"}`);
+    return {
+      what,
+      found,
+      ms: covered(found),
+      from: found[0].from,
+      to: Math.max(...found.map(({ to }) => to)),
+    };
   });
   const from = parts[0].from;
   const to = parts.at(-1).to;
   const own = parts.reduce((sum, { ms }) => sum + ms, 0);
   const ratio = (to - from) / own;
   const looks = commands.filter(
-    (command) => command.from >= from && command.from < to && !parts.some(({ found }) => found.includes(command)),
+    (command) =>
+      command.from >= from && command.from < to && !parts.some(({ found }) => found.includes(command)),
   );
   const gaps = parts.slice(1).map((part, i) => gapOf(parts[i], part, looks));
   return [
@@ -118,7 +126,15 @@ function gapOf(before, after, looks) {
   const inside = looks.filter((look) => look.from >= before.from && look.from < after.from);
   const between = inside.filter((look) => look.from >= before.to);
   const text = `${after.from - before.to} ms between "${before.what}" and "${after.what}", ${covered(between)} ms of it in ${between.length} looks`;
-  return { text, looks: inside.map(({ node, argv, from, to }) => ({ node, line: argv.join(" "), at: from - before.to, ms: to - from })) };
+  return {
+    text,
+    looks: inside.map(({ node, argv, from, to }) => ({
+      node,
+      line: argv.join(" "),
+      at: from - before.to,
+      ms: to - from,
+    })),
+  };
 }
 
 function seconds(ms) {

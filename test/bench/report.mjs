@@ -41,15 +41,17 @@ function table(rows) {
 
 /** Replaces what stands between the two marks of the page, and nothing else. */
 export async function writePage({ rows, skipped, machine, pairs }) {
-  const [head, rest = ""] = readFileSync(page, "utf8").split("<!-- the last table -->\n");
-  const [, tail] = rest.split("<!-- end of the table -->\n");
-  if (tail === undefined) throw new Error(`${page} has lost its marks`);
-  const text = [
-    `Measured on ${new Date().toISOString().slice(0, 10)}, ${pairs} pairs a row (twice as many for U1), on`,
-    `${machine[0]} at the beginning and ${machine[1].replace(/^.*, load/, "load")} at the end.\n\n`,
+  const [before, after] = ["<!-- the last table -->\n", "<!-- end of the table -->"];
+  const old = readFileSync(page, "utf8");
+  const [from, to] = [old.indexOf(before), old.indexOf(after)];
+  if (from < 0 || to < from) throw new Error(`${page} has lost its marks`);
+  const day = new Date().toISOString().slice(0, 10);
+  const parts = [
+    `Measured on ${day} with ${pairs} pairs a row (twice as many for U1).`,
+    `Machine before: ${machine[0]}. After: ${machine[1].slice(machine[1].lastIndexOf("load"))}.`,
     table(rows),
-    ...skipped.map((line) => `\nSkipped: ${line}\n`),
+    ...skipped.map((line) => `Skipped: ${line}.`),
   ];
-  const whole = `${head}<!-- the last table -->\n\n${text.join("\n").replace(",\n\n", ", ")}\n<!-- end of the table -->\n${tail}`;
-  writeFileSync(page, await format(whole, { ...(await resolveConfig(page)), filepath: page }));
+  const text = `${old.slice(0, from + before.length)}\n${parts.join("\n\n")}\n${old.slice(to)}`;
+  writeFileSync(page, await format(text, { ...(await resolveConfig(page)), filepath: page }));
 }

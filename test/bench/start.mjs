@@ -2,7 +2,7 @@
  * U1: what it costs to start. B is `node -e 0`, below which no program in Node can come. The plan is of a runbook that
  * speaks to the nodes alone (runbooks/ssh-only.ts), over SSH to two servers, with an inventory that names a cloud.
  */
-import { existsSync, rmSync } from "node:fs";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { alternate, row, runChild, timeChild } from "./measure.mjs";
 
@@ -58,6 +58,5 @@ async function sdkModules(folder, args, options) {
     env: { ...options.env, BENCH_LOADED: said },
   });
   if (run.code !== 0 || !existsSync(said)) throw new Error(`${args.join(" ")}: ${run.err}`);
-  const { readFileSync } = await import("node:fs");
   return readFileSync(said, "utf8").split("\n").filter(Boolean).length;
 }

@@ -362,6 +362,9 @@ beforeAll(async () => {
     stage.lab.heart.addFault({ match: takesMarker, action: "hang", times: Infinity });
     const playing = stage.start(["run", "plan.json", "--lab", "--json"]);
     await playing.until('"kind":"sent"');
+    // It is on disk before it leaves.
+    while (!stage.received().some((row) => row.argv?.includes(takesMarker)))
+      await new Promise((resolve) => setTimeout(resolve, 10));
     playing.child.kill("SIGKILL");
     await playing.ended;
     const runs = await stage.play(["runs", "--json", "--lab"]);

@@ -19,7 +19,8 @@ function say(args: readonly string[], node: readonly string[] = []): Promise<Sai
   return new Promise((resolve, reject) => {
     const env = { PATH: process.env["PATH"], HOME: tmpdir(), RUNBOOK_HOME: join(tmpdir(), "nowhere") };
     execFile(process.execPath, [...node, product, ...args], { env }, (error, out, err) => {
-      if (error !== null && typeof error.code !== "number") reject(error);
+      if (error !== null && typeof error.code !== "number")
+        reject(new Error("node did not run to its end", { cause: error }));
       else resolve({ code: Number(error?.code ?? 0), out, err });
     });
   });

@@ -52,7 +52,10 @@ export function rowCases(shape, reference, when, how) {
 }
 
 export function writeCases(shape, reference, how) {
-  const points = Array.from({ length: reference.writes }, (_, i) => ({ id: `in write ${i + 1}`, write: i + 1 }));
+  const points = Array.from({ length: reference.writes }, (_, i) => ({
+    id: `in write ${i + 1}`,
+    write: i + 1,
+  }));
   return chains(shape, "in write", points, how);
 }
 
@@ -95,18 +98,29 @@ export function changeCases(shape, change, stride = 1) {
     });
 }
 
-/** Around the call that makes the snapshots: where a process that does not look for their tag makes them twice. */
+/**
+ * Around the call that makes the snapshots: where a process that does not look for their tag makes them twice, because
+ * the one before it died when the call was carried out and its answer was not yet in the journal.
+ */
 export function controlCases(reference) {
   const shape = shapes[0];
-  const sent = rowsOf(reference).findIndex(({ key }) => key === "sent snapshotVolumes cloud.createSnapshotSet");
-  const rows = rowsOf(reference).slice(sent, sent + 4);
-  return rows.map((row, i) => ({
+  const call = "snapshotVolumes cloud.createSnapshotSet";
+  const write = reference.lines.findIndex((line) => line.startsWith("CreateSnapshot")) + 1;
+  const answered = { key: `answered cloud.createSnapshotSet`, nth: 1, cut: 0.5 };
+  const points = [
+    { id: `after row "sent ${call}"`, key: `sent ${call}`, nth: 1, when: "synced", cut: 0.5 },
+    { id: `in write ${write}`, write },
+    { id: `before row "${answered.key}"`, ...answered, when: "before" },
+    { id: `torn row "${answered.key}"`, ...answered, when: "torn" },
+    { id: `after row "${answered.key}"`, ...answered, when: "synced" },
+  ];
+  return points.map((point, i) => ({
     id: `control/${i + 1}`,
     kind: "control",
     control: true,
     shape,
     seed: 7 + i,
-    points: [{ id: `after row "${row.key}" (${row.nth})`, ...row, when: "synced", cut: 0 }],
-    of: rows.length,
+    points: [point],
+    of: points.length,
   }));
 }

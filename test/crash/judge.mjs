@@ -68,7 +68,8 @@ export function judgeAlways(world, { rows, mayMove }) {
       wrong.push(`${id} carries no word on its consistency`);
   }
   if (end === "succeeded") {
-    const point = rows.findLast((row) => row.kind === "outcome" && row.body.unit === "recordPoint")?.body.found;
+    const point = rows.findLast((row) => row.kind === "outcome" && row.body.unit === "recordPoint")?.body
+      .found;
     if (point === undefined) wrong.push("it succeeded without a recovery point");
     else if (snapshots.some(({ tags }) => tags["runbook:consistency"] !== point.consistency))
       wrong.push(`the journal calls the point ${point.consistency}, and the cloud something else`);

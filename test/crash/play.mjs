@@ -66,7 +66,9 @@ async function playIn(world, one, undisturbed, result, tell) {
     const ended = await runOnce(world, args, points, seen, tell);
     result.slowestStartMs = Math.max(result.slowestStartMs ?? 0, Math.round(ended.startMs ?? 0));
     result.output += `--- runbook ${args.join(" ")}\n${ended.said}\n`;
-    tell(`\`runbook ${args[0]} ${args[1]}\` ended: ${ended.killed ? `killed at ${ended.point}` : ended.code}`);
+    tell(
+      `\`runbook ${args[0]} ${args[1]}\` ended: ${ended.killed ? `killed at ${ended.point}` : ended.code}`,
+    );
     if (ended.hung) {
       result.wrong.push(`\`runbook ${args[0]}\` hung`);
       return;
@@ -94,6 +96,7 @@ async function playIn(world, one, undisturbed, result, tell) {
   const { end, failures } = endOf(rows);
   if (end === undefined) result.wrong.push(`it said: ${lastLines(result.output)}`);
   Object.assign(result, { end, failures, writes: seen.size, counts: effectsOf(world.lab) });
+  result.lines = world.writes().map(({ line }) => line);
   result.snapshots = world.lab.cloud.listSnapshots().length;
   result.wrong.push(...judgeAlways(world, { rows, mayMove: one.change === "failover" }));
   if (!one.change && undisturbed) result.wrong.push(...judgeAsUndisturbed(world, { rows, undisturbed }));
@@ -144,6 +147,8 @@ function linesOf(world) {
   const effects = heart.effects
     .filter(({ detail }) => detail.kind !== "data-written" && !/^file|^folder/.test(detail.kind))
     .map((row) => ({ row, line: `${at(row)}    ${row.what}` }));
-  const writes = world.writes().map((row) => ({ row, line: `${at(row)}  ▸ ${row.line.slice(0, 120)} (${row.reply})` }));
+  const writes = world
+    .writes()
+    .map((row) => ({ row, line: `${at(row)}  ▸ ${row.line.slice(0, 120)} (${row.reply})` }));
   return [...effects, ...writes].sort((a, b) => a.row.at - b.row.at).map(({ line }) => line);
 }

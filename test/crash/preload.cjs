@@ -1,4 +1,4 @@
-/* global require, process, Buffer */
+/* global process, Buffer */
 "use strict";
 /**
  * Kills the process that it was loaded into (`node --require`), at one row of a run's journal. The product knows nothing
@@ -84,13 +84,11 @@ if (points.length > 0) {
     meet(fd, bytesOf(data));
     return write.call(fs, fd, data, ...rest);
   };
-  const thenDie =
-    (sync) =>
-    (fd, done) =>
-      sync.call(fs, fd, (...answer) => {
-        if (fd === atSync?.fd) die(atSync.point);
-        done(...answer);
-      });
+  const thenDie = (sync) => (fd, done) =>
+    sync.call(fs, fd, (...answer) => {
+      if (fd === atSync?.fd) die(atSync.point);
+      done(...answer);
+    });
   fs.fdatasync = thenDie(fdatasync);
   fs.fsync = thenDie(fsync);
   fs.fdatasyncSync = (fd) => {

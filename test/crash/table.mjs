@@ -40,7 +40,9 @@ export function printTable(results, { cases, notPlayed, minutes, pace }) {
   );
 
   const control = results.filter(({ one }) => one.control);
-  const caught = control.filter(({ wrong }) => wrong.some((line) => line.startsWith("snapshot-cut")));
+  const caught = control.filter(({ wrong }) =>
+    wrong.some((line) => /^snapshot-cut .*: [2-9] times/.test(line)),
+  );
   const controlPlayed = cases.some(({ control }) => control);
   if (controlPlayed)
     console.log(
@@ -64,6 +66,12 @@ function textOf(rows) {
   const columns = Object.keys(rows[0] ?? {});
   const widths = columns.map((name) => Math.max(name.length, ...rows.map((row) => String(row[name]).length)));
   const line = (cells) =>
-    cells.map((cell, i) => (i === 0 ? String(cell).padEnd(widths[i]) : String(cell).padStart(widths[i]))).join("  ");
-  return [line(columns), line(widths.map((width) => "-".repeat(width))), ...rows.map((row) => line(columns.map((name) => row[name])))].join("\n");
+    cells
+      .map((cell, i) => (i === 0 ? String(cell).padEnd(widths[i]) : String(cell).padStart(widths[i])))
+      .join("  ");
+  return [
+    line(columns),
+    line(widths.map((width) => "-".repeat(width))),
+    ...rows.map((row) => line(columns.map((name) => row[name]))),
+  ].join("\n");
 }

@@ -26,7 +26,9 @@ process.on("message", async ({ go, one, options }) => {
   try {
     process.send({ result: await play(one, { ...options, gate }) });
   } catch (error) {
-    process.send({ result: { id: one.id, met: [], wrong: [`the harness failed: ${error.stack ?? error}`], story: [] } });
+    process.send({
+      result: { id: one.id, met: [], wrong: [`the harness failed: ${error.stack ?? error}`], story: [] },
+    });
   }
 });
 process.on("disconnect", () => process.exit(0));

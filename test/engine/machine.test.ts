@@ -84,10 +84,10 @@ describe("the machine", () => {
   it("puts an undo that cannot be done now behind the others, and is stuck when it never can", () => {
     const trouble = { kind: "unavailable", message: "off" };
     const upTo = [outcome("look"), intent("stop"), failure("stop"), verb("give-back")];
-    const again = play(...upTo, { type: "not-undone", unit: "stop", trouble, again: true });
+    const again = play(...upTo, { type: "not-undone", unit: "stop", trouble, again: true, atOnce: false });
     expect(again.context.list).toEqual(["stop"]);
     expect(again.tasks).toEqual(["undo"]);
-    const stuck: RunEvent[] = [...upTo, { type: "not-undone", unit: "stop", trouble, again: false }];
+    const stuck: RunEvent[] = [...upTo, { type: "not-undone", unit: "stop", trouble, again: false, atOnce: false }];
     expect(play(...stuck).end).toBe("stuck");
     expect(play(...stuck, verb("undo")).tasks).toEqual(["undo"]);
     expect(play(...stuck, verb("undo"), { type: "undone", unit: "stop", already: false }).end).toBe("given back");
