@@ -21,10 +21,13 @@ const params = () =>
   new Option("--param <name=value>", "a parameter of the runbook; may be given again").argParser(
     (value: string, before: string[] | undefined) => [...(before ?? []), value],
   );
-const onFailure = () =>
-  new Option("--on-failure <policy>", "what to do when nobody can be asked")
-    .choices(["give-back", "hold"])
-    .default("give-back");
+const onFailure = (otherwise?: string) => {
+  const option = new Option("--on-failure <policy>", "what to do when nobody can be asked").choices([
+    "give-back",
+    "hold",
+  ]);
+  return otherwise === undefined ? option.default("give-back") : option.default(undefined, otherwise);
+};
 const yes = () => new Option("--yes", 'answer "go on?" with yes; no check is ever skipped');
 
 type Action = (...args: never[]) => Promise<number>;
@@ -99,7 +102,7 @@ async function build(argv: readonly string[]): Promise<Command> {
   program
     .command("resume <run>")
     .description("go on with an interrupted run, after looking at what holds now")
-    .addOption(onFailure())
+    .addOption(onFailure("as the run was started"))
     .addOption(yes())
     .addOption(inLab())
     .addOption(inventory())

@@ -5,7 +5,7 @@ import type { Line, Logbook } from "../engine/logbook.ts";
 import type { Question, Reply } from "../engine/walk.ts";
 import type { Plan } from "../runbook/plan.ts";
 import type { Context } from "./context.ts";
-import { harmless } from "./exit.ts";
+import { exitCodes, harmless } from "./exit.ts";
 import { openLive } from "./live.ts";
 import { plainLine } from "./plain.ts";
 import { forecasts } from "./history.ts";
@@ -85,11 +85,16 @@ const verbs: { readonly [key: string]: Reply["verb"] } = {
   x: "stop",
 };
 
+/** One line from the person; Ctrl-C at a question means the same as during the run. */
 async function askLine(live: { pause(): void; start(): void } | undefined, prompt: string): Promise<string> {
   live?.pause();
   const lines = createInterface({ input: process.stdin, output: process.stdout });
+  // A terminal in raw mode hands Ctrl-C to whoever reads the line; without this, nobody else would hear of it.
+  lines.on("SIGINT", () => {
+    if (!process.emit("SIGINT")) process.exit(exitCodes.waiting);
+  });
   try {
-    return await lines.question(harmless(prompt).replaceAll("\\x0a", "\n"));
+    return await lines.question(harmless(prompt));
   } finally {
     lines.close();
     live?.start();

@@ -79,7 +79,7 @@ function brief(seen: RunSeen) {
 async function whereItStands(seen: RunSeen) {
   if (!seen.start) return { at: undefined, exposures: [] };
   const start = startOf(seen.rows);
-  const stages = layOut(await loadRunbook(start.plan.source), start.plan.params, start.members);
+  const stages = layOut(await loadRunbook(start.plan.source), start.plan.params, start.plan.members);
   const machine = compile(stages);
   const told = fold(machine, seen.rows);
   const exposures = openExposures(stages, machine.contextOf(told.position), told).map(

@@ -14,8 +14,6 @@ export const engineFormat = 1;
 export interface StartBody {
   readonly format: number;
   readonly plan: Plan;
-  readonly instances: { readonly [node: string]: string };
-  readonly members: readonly string[];
   readonly owner: string;
   readonly onFailure: "give-back" | "hold";
 }

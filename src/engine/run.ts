@@ -1,6 +1,7 @@
 /** Opening a run: a new one from its plan, or one that was interrupted, from its journal. */
 import { Failure } from "../errors.ts";
-import { hashOf, type Plan } from "../runbook/plan.ts";
+import { factDifferences, hashOf, type Plan } from "../runbook/plan.ts";
+import type { Setting } from "../runbook/world.ts";
 import type { Runbook } from "../runbook/step.ts";
 import { engineFormat, startOf, type StartBody } from "./fold.ts";
 import { openWalk, type Walk, type WalkArgs } from "./walk.ts";
@@ -22,18 +23,17 @@ export async function startRun(
       `the plan was good until ${new Date(plan.expiresAt).toISOString()}; it is too old to be run`,
       { hint: "make a new plan, and have it reviewed" },
     );
+  const settled = settingOf(plan, setting);
   const run = store.newRunId();
   const now = clock.now();
   await store.takeLease(
     setting.clusterName,
-    { run, owner: args.owner, since: now, expiresAt: now + setting.settings.leaseMinutes * 60_000 },
+    { run, owner: args.owner, since: now, expiresAt: now + settled.settings.leaseMinutes * 60_000 },
     now,
   );
   const body: StartBody = {
     format: engineFormat,
     plan,
-    instances: setting.instances,
-    members: setting.members,
     owner: args.owner,
     onFailure: args.onFailure,
   };
@@ -42,7 +42,7 @@ export async function startRun(
     now,
     run,
   );
-  return openWalk({ ...args, journal });
+  return openWalk({ ...args, setting: settled, journal });
 }
 
 /** Takes a run over: the next segment is ours, whoever held it before can no longer write. */
@@ -50,13 +50,34 @@ export async function resumeRun(
   args: Common & { readonly run: string; readonly runbook: Runbook },
 ): Promise<Walk> {
   const { store, clock, setting, run } = args;
+  const settled = settingOf(startOf((await store.read(run)).rows).plan, setting);
   const journal = await store.takeOver(run, clock.now());
   const start = startOf(journal.rows());
   const now = clock.now();
   await store.takeLease(
     setting.clusterName,
-    { run, owner: args.owner, since: now, expiresAt: now + setting.settings.leaseMinutes * 60_000 },
+    { run, owner: args.owner, since: now, expiresAt: now + settled.settings.leaseMinutes * 60_000 },
     now,
   );
-  return openWalk({ ...args, journal, plan: start.plan });
+  return openWalk({ ...args, setting: settled, journal, plan: start.plan });
+}
+
+/**
+ * A run works on the nodes and instances that its plan names. An inventory that now names others is refused: their power and
+ * their volumes are not this run's. Limits are those of the plan, because they stand in the requests that were reviewed.
+ */
+function settingOf(plan: Plan, setting: Setting): Setting {
+  const differences = factDifferences(
+    { members: plan.members, instances: plan.instances },
+    { members: setting.members, instances: setting.instances },
+  );
+  if (differences.length > 0)
+    throw new Failure(
+      "precondition",
+      `the inventory is no longer the one of the plan: ${differences.join("; ")}`,
+      {
+        hint: "put the inventory right, or make a new plan",
+      },
+    );
+  return { ...setting, members: plan.members, instances: plan.instances, settings: plan.settings };
 }

@@ -20,7 +20,7 @@ export interface Stage {
 
 /** Lays the list out; refuses names that would not be unique, and parameters that the runbook does not know. */
 export function layOut(runbook: Runbook, params: Params, members: readonly string[]): readonly Stage[] {
-  return withHouse(runbook.steps(params)).map(([key, entry]): Stage => {
+  const stages = withHouse(runbook.steps(params)).map(([key, entry]): Stage => {
     if (!/^[a-zA-Z][a-zA-Z0-9]*$/.test(key))
       throw new Failure("invalid", `the step name "${key}" must be letters and digits`, {
         hint: `rename it in the file of "${runbook.title}"`,
@@ -37,11 +37,24 @@ export function layOut(runbook: Runbook, params: Params, members: readonly strin
     }
     return { key, units: [{ key, step: entry, node: undefined }] };
   });
+  const steps = unitsOf(stages).map((unit) => unit.step);
+  for (const { key, step } of unitsOf(stages)) {
+    if (step.ends && !steps.includes(step.ends))
+      throw new Failure("invalid", `step "${key}" ends "${step.ends.title}", which is not in the list`, {
+        hint: `correct it in the file of "${runbook.title}"`,
+      });
+  }
+  return stages;
 }
 
 /** Every run marks its nodes after its checks and before its first act, and takes the marks off last. */
 function withHouse(entries: { readonly [key: string]: Entry }): readonly (readonly [string, Entry])[] {
   const list = Object.entries(entries);
+  const taken = list.find(([key]) => key === "holdNodes" || key === "releaseNodes");
+  if (taken)
+    throw new Failure("invalid", `the step name "${taken[0]}" is the engine's own`, {
+      hint: "give the step another name",
+    });
   const first = list.findIndex(([, entry]) => entry.kind !== "check");
   if (first === -1) return list;
   return [

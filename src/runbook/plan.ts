@@ -15,6 +15,7 @@ import {
   type Mine,
   type Params,
   type Runbook,
+  type Settings,
   type Step,
   type StepKind,
 } from "./step.ts";
@@ -54,6 +55,10 @@ export interface Plan {
   readonly source: { readonly file: string; readonly sha256: string; readonly text: string };
   readonly cluster: string;
   readonly params: Params;
+  /** What the inventory said: nodes, the instances under them, and the limits that stand in the requests. */
+  readonly members: readonly string[];
+  readonly instances: { readonly [node: string]: string };
+  readonly settings: Settings;
   /** Milliseconds since the epoch. */
   readonly madeAt: number;
   readonly expiresAt: number;
@@ -97,6 +102,9 @@ export async function makePlan(args: {
     source: args.source,
     cluster: setting.clusterName,
     params: setting.params,
+    members: setting.members,
+    instances: setting.instances,
+    settings: setting.settings,
     madeAt,
     expiresAt: madeAt + runbook.planHolds,
     tool: args.tool,

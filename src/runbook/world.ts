@@ -23,7 +23,11 @@ export interface Who {
 }
 
 /** Who a run will be is not known while it is planned. */
-export const someRun: Who = { run: later("this run"), fence: later("its fence"), owner: later("who runs it") };
+export const someRun: Who = {
+  run: later("this run"),
+  fence: later("its fence"),
+  owner: later("who runs it"),
+};
 
 /** The tag under which everything that a run creates is found again. */
 export const runTag = "runbook:run";

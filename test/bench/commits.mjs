@@ -13,7 +13,9 @@ import { realDisk } from "../../dist/src/store/journal.js";
 import { openStore } from "../../dist/src/store/store.js";
 import { alternate, row } from "./measure.mjs";
 
-const commits = 400;
+// Short turns and many of them: what else the machine does changes within tenths of a second.
+const commits = 100;
+const turns = 6;
 
 export async function measureCommits({ folder, pairs }) {
   mkdirSync(folder, { recursive: true });
@@ -64,8 +66,8 @@ export async function measureCommits({ folder, pairs }) {
   const blocking = raw((fd) => fdatasyncSync(fd));
 
   await journal();
-  const async = await alternate({ pairs, a: journal, b: inPool });
-  const sync = await alternate({ pairs, a: journal, b: blocking });
+  const async = await alternate({ pairs: pairs * turns, a: journal, b: inPool });
+  const sync = await alternate({ pairs: pairs * turns, a: journal, b: blocking });
   const bytes = `${commits} commits of ${line.length} bytes, ${commits} syncs counted`;
   return [
     row({

@@ -21,7 +21,15 @@ export async function alternate({ pairs, a, b, warm = true }) {
     bs.push(await b());
   }
   const ratios = as.map((value, i) => value / bs[i]).sort((x, y) => x - y);
-  return { ratio: median(ratios), low: ratios[0], high: ratios.at(-1), a: median(as), b: median(bs), pairs };
+  const quarter = Math.floor(ratios.length / 4);
+  return {
+    ratio: median(ratios),
+    /** The middle half of the pairs. */
+    low: ratios[quarter],
+    high: ratios[ratios.length - 1 - quarter],
+    a: median(as),
+    b: median(bs),
+  };
 }
 
 export function median(values) {
@@ -55,17 +63,22 @@ export async function timeChild(command, args, check, options = {}) {
   return run.ms;
 }
 
-/** One row of the table. `low` and `high` are the extremes of the pairs: how far the machine's noise reaches. */
+/**
+ * One row of the table. A goal counts as met, or as not met, only if the middle half of the pairs agrees: where it lies
+ * on both sides of the goal the machine was too busy to tell, and that is what is said.
+ */
 export function row({ id, what, goal, peer, measured, at = "most", note }) {
-  const met =
-    goal === undefined ? undefined : at === "most" ? measured.ratio <= goal : measured.ratio >= goal;
+  const { ratio, low, high } = measured;
+  const good = (value) => (at === "most" ? value <= goal : value >= goal);
+  const agreed = good(low) === good(high);
   return {
     id,
     what,
     goal: goal === undefined ? "" : `${at === "most" ? "<=" : ">="} ${goal}`,
-    measured: `${measured.ratio.toFixed(2)} (${measured.low.toFixed(2)}–${measured.high.toFixed(2)})`,
+    measured: `${ratio.toFixed(2)} (${low.toFixed(2)}–${high.toFixed(2)})`,
     peer,
-    verdict: met === undefined ? "for comparison" : met ? "met" : "not met",
+    verdict:
+      goal === undefined ? "for comparison" : !agreed ? "too noisy to tell" : good(ratio) ? "met" : "not met",
     note,
   };
 }

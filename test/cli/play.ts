@@ -189,7 +189,7 @@ export function masked(stage: Stage, text: string): string {
       .replaceAll(root, "ROOT")
       .replace(/(127\.\d+\.\d+\.\d+)(\]?:|, port | -p )\d+/g, "$1$2PORT")
       .replace(/(@[\w.-]+):\d{4,5}\)/g, "$1:PORT)")
-    .replace(/-p \d{4,5} /g, "-p PORT ")
+      .replace(/-p \d{4,5} /g, "-p PORT ")
       .replace(/\bstate-\d+/g, "STATE")
       .replace(/SHA256:[A-Za-z0-9+/=]+/g, "SHA256:FINGERPRINT")
       .replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g, "TIME")

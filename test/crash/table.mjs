@@ -1,7 +1,7 @@
 /** The table: what was played, how it ended, and what was not as it must be. */
 
 /** Prints it; answers with the exit code. */
-export function printTable(results, { cases, notPlayed, minutes, pace }) {
+export function printTable(results, { cases, undecided, notPlayed, minutes, pace }) {
   const groups = new Map();
   for (const one of cases) {
     const key = one.control ? "control, no tag look-up" : `${one.shape.id}  ${one.kind}`;
@@ -57,7 +57,15 @@ export function printTable(results, { cases, notPlayed, minutes, pace }) {
   console.log(
     `\n${results.length} runs, ${sum(results, ({ met }) => met.length)} kills at pace ${pace} in ${minutes.toFixed(1)} minutes; ${bad.length} runs with violations; ${notPlayed} runs were not played for want of time`,
   );
-  return bad.length > 0 || (controlPlayed && caught.length === 0) ? 1 : 0;
+  if (undecided.length > 0)
+    console.log(
+      "\nundecided: the machine was late, and there was no time to play it again; the first try said:",
+    );
+  for (const { id, wrong } of undecided) console.log(`  ${id}: ${wrong[0]}`);
+  // A run that did not get through has not passed.
+  return undecided.length > 0 || notPlayed > 0 || bad.length > 0 || (controlPlayed && caught.length === 0)
+    ? 1
+    : 0;
 }
 
 const sum = (items, of) => items.reduce((total, item) => total + of(item), 0);

@@ -72,10 +72,10 @@ describe("backup-standby", () => {
     expect(sim.writes()).toEqual([]);
     golden(
       "backup-standby.late-3.plan.txt",
-      planText(plan, { color: false, width: 120, zone: "UTC" }).replaceAll(
-        /\b(?:[0-9a-f]{64}|[0-9a-f]{12})\b/g,
-        "«hash»",
-      ),
+      // What planning took of the virtual clock depends on how busy this machine is.
+      planText(plan, { color: false, width: 120, zone: "UTC" })
+        .replaceAll(/\b(?:[0-9a-f]{64}|[0-9a-f]{12})\b/g, "«hash»")
+        .replaceAll(/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d/g, "«time»"),
     );
   });
 
