@@ -76,10 +76,11 @@ export default runbook<{ service: "early" | "late" }>({
     joinCluster,
     ...(service === "late" ? { startGroups, clearTimer } : {}),
     resumeMonitors: eachNode(resumeMonitors),
+    serviceRuns,
     mirrorsBack,
     snapshotsReady,
     recordPoint,
-    serviceRuns,
+    serviceRunsStill: serviceRuns,
   }),
 });
 

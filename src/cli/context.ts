@@ -69,6 +69,17 @@ export async function openPlace(options: WorldOptions): Promise<Place> {
   };
 }
 
+/** Where this run is kept: a run of the lab is found without --lab, so that what a message says can be pasted. */
+export async function openPlaceOf(run: string, options: WorldOptions): Promise<Place> {
+  const place = await openPlace(options);
+  const has = async ({ store }: Place) => (await store.list()).some((seen) => seen.run === run);
+  if (place.lab || (await has(place))) return place;
+  const { findLab } = await import("./lab-home.ts");
+  if ((await findLab(place.home)) === undefined) return place;
+  const inTheLab = await openPlace({ ...options, lab: true });
+  return (await has(inTheLab)) ? inTheLab : place;
+}
+
 export async function openContext(
   options: WorldOptions,
   clusterName: string | undefined,

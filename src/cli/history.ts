@@ -25,7 +25,7 @@ function durations(rows: readonly Row[]): ReadonlyMap<string, number> {
   const begun = new Map<string, number>();
   let before = rows[0]?.at ?? 0;
   for (const row of rows) {
-    const unit = String(row.body["unit"]);
+    const unit = typeof row.body["unit"] === "string" ? row.body["unit"] : "";
     if (row.kind === "intent") begun.set(unit, row.at);
     if (row.kind !== "outcome") continue;
     found.set(unit, row.at - (begun.get(unit) ?? before));

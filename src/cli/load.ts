@@ -91,7 +91,7 @@ export async function loadRunbook(source: Source): Promise<Runbook> {
         hint: "what it needs of the outside world it asks of the ports that each step is given",
       });
     };
-    run(module.exports, only, module, source.file, "", only, undefined);
+    (run as (...args: unknown[]) => void)(module.exports, only, module, source.file, "", only, undefined);
     const unreadable = module.exports["__JITI_ERROR__"] as SyntaxTrouble | undefined;
     if (unreadable !== undefined) throw unreadableAt(source.file, unreadable);
     exported = module.exports["default"];

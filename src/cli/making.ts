@@ -81,7 +81,7 @@ export function readPlanFile(file: string): Plan {
   if (plan.format !== planFormat)
     throw new Failure(
       "invalid",
-      `${file} has plan format ${String(plan.format)}; this version reads ${planFormat}`,
+      `${file} has plan format ${String(plan.format)}; this version reads ${String(planFormat)}`,
       { hint: "make the plan again with this version" },
     );
   if (hashOf(plan) !== plan.hash || sha256(plan.source.text) !== plan.source.sha256)

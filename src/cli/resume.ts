@@ -4,7 +4,7 @@ import { startOf } from "../engine/fold.ts";
 import type { Walk } from "../engine/walk.ts";
 import { Failure } from "../errors.ts";
 import { conduct } from "./conduct.ts";
-import { openContext, openPlace, type Context, type WorldOptions } from "./context.ts";
+import { openContext, openPlaceOf, type Context, type WorldOptions } from "./context.ts";
 import { exitCodes } from "./exit.ts";
 import { findRunbook, loadRunbook } from "./load.ts";
 import { seeRun, type RunSeen } from "./runs-seen.ts";
@@ -26,7 +26,7 @@ export function undo(run: string, options: ResumeOptions): Promise<number> {
 }
 
 async function takeUp(run: string, options: ResumeOptions, wish: "resume" | "undo"): Promise<number> {
-  const place = await openPlace(options);
+  const place = await openPlaceOf(run, options);
   const seen = await seeRun(place.store, run);
   assertOpen(seen, wish);
   const { plan, onFailure } = startOf(seen.rows);

@@ -24,7 +24,8 @@ export async function seeRun(store: Store, run: string): Promise<RunSeen> {
     (row) =>
       row.kind === "end" || row.kind === "held" || (row.kind === "verb" && row.body["verb"] === "undo"),
   );
-  const end = last?.kind === "end" ? String(last.body["end"]) : undefined;
+  const said = last?.kind === "end" ? last.body["end"] : undefined;
+  const end = typeof said === "string" ? said : undefined;
   const open: RunState = held ? "running" : last?.kind === "held" ? "held" : "interrupted";
   return {
     run,

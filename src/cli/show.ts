@@ -1,11 +1,11 @@
-import { openPlace, type WorldOptions } from "./context.ts";
+import { openPlaceOf, type WorldOptions } from "./context.ts";
 import { showText } from "./show-text.ts";
 
 export async function show(
   run: string,
   options: WorldOptions & { readonly json?: boolean },
 ): Promise<number> {
-  const { store } = await openPlace(options);
+  const { store } = await openPlaceOf(run, options);
   const { rows, torn } = await store.read(run);
   if (options.json === true) {
     for (const row of rows) process.stdout.write(`${JSON.stringify(row)}\n`);

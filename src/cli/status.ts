@@ -1,7 +1,7 @@
 import { compile } from "../engine/machine.ts";
 import { fold, openExposures, startOf } from "../engine/fold.ts";
 import { layOut } from "../runbook/list.ts";
-import { openPlace, type WorldOptions } from "./context.ts";
+import { openPlace, openPlaceOf, type WorldOptions } from "./context.ts";
 import { harmless } from "./exit.ts";
 import { loadRunbook } from "./load.ts";
 import { seeRun, seeRuns, type RunSeen } from "./runs-seen.ts";
@@ -12,7 +12,7 @@ interface StatusOptions extends WorldOptions {
 
 /** What is running or waits, with open exposures; or one run, whatever its state. */
 export async function status(run: string | undefined, options: StatusOptions): Promise<number> {
-  const { store, clock } = await openPlace(options);
+  const { store, clock } = await (run === undefined ? openPlace(options) : openPlaceOf(run, options));
   const all = run === undefined ? await seeRuns(store) : [await seeRun(store, run)];
   const shown =
     run === undefined

@@ -18,7 +18,7 @@ export interface Tools {
   readonly logbook: Logbook;
   readonly clock: Clock;
   readonly stages: readonly Stage[];
-  worldFor(unit: Unit, direction: Direction): World;
+  readonly worldFor: (unit: Unit, direction: Direction) => World;
   /** Fires when the operator wants out: what waits stops waiting, what is under way lands. */
   readonly signal: AbortSignal;
   /** Keeps markers and timers alive, and puts the present fence into markers of before. */
@@ -115,11 +115,7 @@ export async function settle(tools: Tools, unit: Unit): Promise<void> {
   const world = tools.worldFor(unit, "forward");
   // Waiting for a person, or for somebody to resume, is no time of the step's.
   const since = Math.max(tools.logbook.told.actedAt.get(unit.key) ?? 0, tools.walkingSince);
-  await noteFound(
-    tools,
-    unit,
-    await waitFor(tools, unit, unit.step, world, since + limitOf(unit.step, world)),
-  );
+  noteFound(tools, unit, await waitFor(tools, unit, unit.step, world, since + limitOf(unit.step, world)));
 }
 
 /**

@@ -171,7 +171,13 @@ export class Heart {
     return row;
   }
 
-  addFault(fault: { match: string; node?: string; action: Fault["action"]; times?: number; skip?: number }): Fault {
+  addFault(fault: {
+    match: string;
+    node?: string;
+    action: Fault["action"];
+    times?: number;
+    skip?: number;
+  }): Fault {
     this.#faultId += 1;
     const { times = 1, skip = 0, ...rest } = fault;
     const full: Fault = { ...rest, id: this.#faultId, left: times, skip };
@@ -184,7 +190,8 @@ export class Heart {
     for (const fault of this.faults) {
       if (fault.left <= 0 || (fault.node !== undefined && fault.node !== point.node)) continue;
       const pattern = /^\/(.*)\/$/.exec(fault.match)?.[1];
-      if (pattern === undefined ? !point.what.includes(fault.match) : !new RegExp(pattern).test(point.what)) continue;
+      if (pattern === undefined ? !point.what.includes(fault.match) : !new RegExp(pattern).test(point.what))
+        continue;
       if (fault.skip > 0) {
         fault.skip -= 1;
         continue;
@@ -226,7 +233,12 @@ export interface Hardware {
   /** The guest rebooted: power stays, nothing changes for the cloud. Device names are dealt anew by the caller. */
   guestRebooted(instance: string): void;
   /** Volumes attached now, by attach name, root first. */
-  attached(instance: string): readonly { readonly device: string; readonly volume: string; readonly sizeGiB: number; readonly nvme: boolean }[];
+  attached(instance: string): readonly {
+    readonly device: string;
+    readonly volume: string;
+    readonly sizeGiB: number;
+    readonly nvme: boolean;
+  }[];
   content(volume: string): Content;
   /** Puts new content on a volume; refused (throws) if the volume is not attached to an instance with power. */
   write(volume: string, content: Content): void;

@@ -59,9 +59,7 @@ export interface Store {
   /** Takes a run over: a new segment, its number the next fence. `conflict` while its holder is alive. */
   takeOver(run: string, at: number): Promise<JournalWriter>;
   /** Rows of a run, valid ones only; a torn last row is left out and named in `torn`. */
-  read(
-    run: string,
-  ): Promise<{
+  read(run: string): Promise<{
     readonly rows: readonly Row[];
     readonly torn: string | undefined;
     readonly held: Holder | undefined;

@@ -83,6 +83,7 @@ export async function openSimulation(options: SimulationOptions = {}): Promise<S
   const release = clock.hold("loading the runbook");
   const runbook = typeof options.runbook === "object" ? options.runbook : await loadRunbook(source);
   // The SDK loads in real time; that is no part of anybody's night.
+  await import("@aws-sdk/client-ec2");
   await openAws({
     region: "ap-northeast-1",
     requestHandler: ec2Handler(lab.cloud),

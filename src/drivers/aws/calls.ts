@@ -183,7 +183,7 @@ function bounded<T>(
     );
     send(stop.signal).then(
       (value) => end(() => resolve(value)),
-      (thrown: unknown) => end(() => reject(thrown)),
+      (thrown: unknown) => end(() => reject(thrown instanceof Error ? thrown : new Error(String(thrown)))),
     );
   });
 }

@@ -79,6 +79,9 @@ async function askDry(
           ? `${right} is not allowed, for want of ${named.action}${named.resource === undefined ? "" : ` on ${named.resource}`}`
           : `${right} is not allowed`;
       }
+      case undefined:
+      default:
+        break;
     }
     if (["unavailable", "timeout", "aborted", "denied", "bug"].includes(thrown.kind)) throw thrown;
     return `could not be proven: ${right} (${thrown.message})`;

@@ -113,6 +113,7 @@ function typeOf(word: string | undefined): BlockDevice["type"] {
     case "loop":
     case "rom":
       return word;
+    case undefined:
     default:
       return word !== undefined && /^(raid|md|linear)/.test(word) ? "raid" : "other";
   }

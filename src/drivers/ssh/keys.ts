@@ -85,7 +85,9 @@ async function loadKey(ssh2: Ssh2, path: string): Promise<KeyOutcome> {
   }
   const passphrase = process.env["RUNBOOK_SSH_PASSPHRASE"];
   const parsed: ParsedKey | Error | ParsedKey[] = ssh2.utils.parseKey(content, passphrase);
-  const key = Array.isArray(parsed) ? parsed[0] : parsed;
+  const key: ParsedKey | Error | undefined = Array.isArray(parsed)
+    ? (parsed as readonly ParsedKey[])[0]
+    : parsed;
   if (key === undefined || key instanceof Error) {
     // The only way to tell an encrypted key from a damaged one is how ssh2 words it; both are passed over alike.
     const encrypted = key !== undefined && /encrypted|passphrase|decrypt|integrity/i.test(key.message);
