@@ -7,6 +7,8 @@ const slow = ["test/**/*.slow.test.ts"];
 
 export default defineConfig({
   test: {
+    // One worker a core: much of what the slow tests do is waiting for servers and clocks.
+    maxWorkers: 2,
     projects: [
       {
         resolve: { alias },

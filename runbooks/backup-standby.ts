@@ -177,7 +177,13 @@ const serviceBack = step({
   title: "Start the groups where their mirrors are GREEN",
   done: async (world) => {
     const { active, groups } = world.outcomeOf(roles);
-    const places = placesOf(await world.cluster.getState(await askable(world, active)), groups);
+    const state = await world.cluster.getState(await askable(world, active));
+    // Once the run itself had started them, a group that is stopped was stopped by somebody else, and is left so.
+    const ours =
+      world.findOutcome(startGroups) === undefined
+        ? groups
+        : groups.filter((group) => !allOffline(state, [group]));
+    const places = placesOf(state, ours);
     return places && { places };
   },
   do: async (world) => {

@@ -5,6 +5,7 @@
 import { startOf } from "../engine/fold.ts";
 import type { Line } from "../engine/logbook.ts";
 import type { Trouble } from "../engine/machine.ts";
+import { wayBack, type WayBack } from "../engine/way-back.ts";
 import type { Request } from "../ports/driver.ts";
 import type { Plan } from "../runbook/plan.ts";
 import type { Exposure, StepKind } from "../runbook/step.ts";
@@ -172,7 +173,14 @@ function take(view: View, { kind, body, at }: Line): View {
         (exposure) => exposure.step === unit,
       );
     case "not-undone":
-      return notUndone(view, unit, at, troubleOf(body["trouble"]), body["again"] === true);
+      return notUndone(
+        view,
+        unit,
+        at,
+        troubleOf(body["trouble"]),
+        body["again"] === true,
+        body["atOnce"] === true,
+      );
     case "sent":
       return {
         ...view,
@@ -241,17 +249,26 @@ function spoken(view: View, verb: string, at: number): View {
   if (verb === "skip") return forAsked({ state: "skipped", endedAt: at });
   if (verb === "give-back") return { ...answered, goingBack: true };
   if (verb !== "undo") return answered;
+  // What holds the nodes was let go, and is taken again (fold.ts).
   const left = view.steps.filter((step) => step.state === "not given back").map((step) => step.key);
-  return { ...answered, end: undefined, goingBack: true, back: left };
+  const again = view.begun.includes("holdNodes") ? [...left, "holdNodes"] : left;
+  return { ...answered, end: undefined, goingBack: true, back: orderOf(view).sort(again) };
 }
 
-function notUndone(view: View, unit: string, at: number, trouble: Trouble, again: boolean): View {
-  const rest = (view.back ?? []).filter((key) => key !== unit);
+function notUndone(
+  view: View,
+  unit: string,
+  at: number,
+  trouble: Trouble,
+  again: boolean,
+  atOnce: boolean,
+): View {
+  const list = view.back ?? [];
   const changed = change(view, unit, () =>
     again ? { note: trouble.message } : { state: "not given back", endedAt: at, note: trouble.message },
   );
   const noted = withFailure(changed, unit, titleOf(view, unit), at, trouble);
-  return { ...noted, back: again ? [...rest, unit] : rest };
+  return { ...noted, back: again ? orderOf(view).putBack(list, atOnce) : list.filter((key) => key !== unit) };
 }
 
 function progressed(view: View, unit: string, progress: Progress | undefined): View {
@@ -280,7 +297,7 @@ function moveOn(view: View, at: number): View {
   if (stage === undefined) return view;
   const units = view.steps.filter((step) => step.stage === stage);
   const waiting = units.some((step) => isActive(step) || (step.state === "to come" && !view.goingBack));
-  if (view.goingBack && !waiting) return goBack({ ...view, back: wayBack(view) }, at);
+  if (view.goingBack && !waiting) return goBack({ ...view, back: listBack(view) }, at);
   const started = units.reduce(
     (so, { key, state, kind }) =>
       state !== "to come" || view.goingBack
@@ -329,12 +346,17 @@ function goBack(view: View, at: number): View {
   }));
 }
 
-/** What exposes the service comes back first, then the rest, newest first, as the engine does it (design 3.5). */
-function wayBack(view: View): readonly string[] {
-  const back = view.begun.toReversed().flatMap((key) => view.steps.find((step) => step.key === key) ?? []);
-  const begun = back.filter((step) => step.canBeGivenBack);
-  const service = begun.filter((step) => step.exposes === "service");
-  return [...service, ...begun.filter((step) => step.exposes !== "service")].map((step) => step.key);
+/** In the order in which the engine goes back. */
+function orderOf(view: View): WayBack {
+  return wayBack(view.steps.map((step) => ({ ...step, keptAlive: step.renewals.length > 0 })));
+}
+
+function listBack(view: View): readonly string[] {
+  return orderOf(view).list(view.begun, (key) => {
+    const exposing = view.steps.find((step) => step.key === key);
+    const isOver = (step: StepView) => ["done", "held already", "skipped"].includes(step.state);
+    return exposing !== undefined && view.steps.some((step) => endsExposure(step, exposing) && isOver(step));
+  });
 }
 
 function givenBack(view: View, unit: string): View {

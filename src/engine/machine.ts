@@ -18,6 +18,7 @@ import {
 } from "xstate";
 
 import type { Stage } from "../runbook/list.ts";
+import { wayBack, type WayBack } from "./way-back.ts";
 
 export interface Trouble {
   readonly kind: string;
@@ -202,7 +203,16 @@ function build(stages: readonly Stage[]): AnyStateMachine {
       index + 1 < stages.length ? `#run.${stateName(stages[index + 1]?.key ?? "")}` : "#run.succeeded";
     states[stateName(stage.key)] = stageState(stage, next);
   });
-  const order = wayBackOrder(stages);
+  const order = wayBack(
+    stages
+      .flatMap((stage) => stage.units)
+      .map(({ key, step }) => ({
+        key,
+        exposes: step.exposes,
+        keptAlive: step.renew !== undefined,
+        canBeGivenBack: step.undo !== undefined,
+      })),
+  );
   const on = {
     intent: { actions: put((context, event) => intentNoted(context, event)) },
     verb: { guard: isVerb("give-back"), actions: put(() => ({ goBack: true })) },
@@ -214,7 +224,7 @@ function build(stages: readonly Stage[]): AnyStateMachine {
     on,
     states: {
       ...states,
-      givingBack: givingBackState(order),
+      givingBack: givingBackState(order, (context, key) => isEnded(stages, context, key)),
       succeeded: { type: "final" },
       givenBack: { type: "final" },
       refused: { type: "final" },
@@ -324,60 +334,29 @@ function unitState(key: string, kind: string): object {
   };
 }
 
-interface WayBack {
-  /** What of it is still to be given back, in order. */
-  list(context: Context): readonly string[];
-  sort(units: readonly string[]): readonly string[];
-  /** The list after its head could not be given back now. */
-  putBack(list: readonly string[], atOnce: boolean): readonly string[];
-}
-
-/**
- * The order of the way back (design 3.5): what exposes the service first; then the rest, newest first; what exposes
- * redundancy after that, because it may wait for a copy of hours; and what the run keeps alive (timer, markers) last of
- * all, so that neither goes while anything else is open. What a later step has ended is not taken back again.
- */
-function wayBackOrder(stages: readonly Stage[]): WayBack {
+/** Whether a later step has ended what this unit took. */
+function isEnded(stages: readonly Stage[], context: Context, key: string): boolean {
   const units = stages.flatMap((stage) => stage.units);
-  const unitOf = new Map(units.map((unit) => [unit.key, unit]));
-  const isEnded = (context: Context, key: string) => {
-    const unit = unitOf.get(key);
-    return units.some(
-      (other) =>
-        other.step.ends === unit?.step &&
-        (other.node ?? unit?.node) === unit?.node &&
-        isSettled(context, other.key),
-    );
-  };
-  const rank = (key: string) => {
-    const step = unitOf.get(key)?.step;
-    if (step?.renew) return 3;
-    return step?.exposes === "service" ? 0 : step?.exposes === "redundancy" ? 2 : 1;
-  };
-  const age = new Map(units.map((unit, i) => [unit.key, i]));
-  const sort = (keys: readonly string[]) =>
-    [...new Set(keys)].toSorted((a, b) => rank(a) - rank(b) || (age.get(b) ?? 0) - (age.get(a) ?? 0));
-  return {
-    list: (context) =>
-      sort(context.begun.filter((key) => unitOf.get(key)?.step.undo !== undefined && !isEnded(context, key))),
-    sort,
-    putBack: ([head = "", ...rest], atOnce) => {
-      if (atOnce || rank(head) === 3) return [head, ...rest];
-      // One of the others has its turn, but nothing that has to stay until the end.
-      const turn = rest.findIndex((key) => rank(key) < 3);
-      return turn === -1 ? [head, ...rest] : [...rest.slice(0, turn + 1), head, ...rest.slice(turn + 1)];
-    },
-  };
+  const unit = units.find((candidate) => candidate.key === key);
+  return units.some(
+    (other) =>
+      other.step.ends !== undefined &&
+      other.step.ends === unit?.step &&
+      (other.node ?? unit.node) === unit.node &&
+      isSettled(context, other.key),
+  );
 }
 
-function givingBackState(order: WayBack): object {
+function givingBackState(order: WayBack, ended: (context: Context, key: string) => boolean): object {
   return {
     initial: "setOut",
     states: {
       setOut: {
         always: {
           target: "next",
-          actions: put((context) => (context.list.length > 0 ? {} : { list: order.list(context) })),
+          actions: put((context) =>
+            context.list.length > 0 ? {} : { list: order.list(context.begun, (key) => ended(context, key)) },
+          ),
         },
       },
       next: {

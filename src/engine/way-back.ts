@@ -1,0 +1,51 @@
+/**
+ * The order of the way back (design 3.5): what exposes the service first; then the rest, newest first; what exposes
+ * redundancy after that, because it may wait for a copy of hours; and what the run keeps alive (timer, markers) last of
+ * all, so that neither goes while anything else is open. What a later step has ended is not taken back again, but the
+ * service is looked at in any case: it may have been lost for want of the redundancy that the run took.
+ */
+import type { Exposure } from "../runbook/step.ts";
+
+export interface BackUnit {
+  readonly key: string;
+  readonly exposes: Exposure | undefined;
+  /** A marker, a timer: renewed for as long as it is there. */
+  readonly keptAlive: boolean;
+  readonly canBeGivenBack: boolean;
+}
+
+export interface WayBack {
+  /** What of the begun units is to be given back, in order. */
+  list(begun: readonly string[], isEnded: (key: string) => boolean): readonly string[];
+  sort(keys: readonly string[]): readonly string[];
+  /** The list after its head could not be given back now. */
+  putBack(list: readonly string[], atOnce: boolean): readonly string[];
+}
+
+/** `units` in the order of the list. */
+export function wayBack(units: readonly BackUnit[]): WayBack {
+  const place = new Map(units.map((unit, i) => [unit.key, { unit, i }]));
+  const rank = (key: string) => {
+    const unit = place.get(key)?.unit;
+    if (unit?.keptAlive === true) return 3;
+    return unit?.exposes === "service" ? 0 : unit?.exposes === "redundancy" ? 2 : 1;
+  };
+  const age = (key: string) => place.get(key)?.i ?? 0;
+  const sort = (keys: readonly string[]) =>
+    [...new Set(keys)].toSorted((a, b) => rank(a) - rank(b) || age(b) - age(a));
+  return {
+    list: (begun, isEnded) =>
+      sort(
+        begun.filter(
+          (key) => place.get(key)?.unit.canBeGivenBack === true && (rank(key) === 0 || !isEnded(key)),
+        ),
+      ),
+    sort,
+    putBack: ([head = "", ...rest], atOnce) => {
+      if (atOnce || rank(head) === 3) return [head, ...rest];
+      // One of the others has its turn, but nothing that has to stay until the end.
+      const turn = rest.findIndex((key) => rank(key) < 3);
+      return turn === -1 ? [head, ...rest] : [...rest.slice(0, turn + 1), head, ...rest.slice(turn + 1)];
+    },
+  };
+}
