@@ -5,26 +5,30 @@ import { quote } from "../../src/drivers/ssh/quote.ts";
 import { shellSuite } from "../conformance/shell.ts";
 import { wiredLab, type WiredLab } from "../support/wire.ts";
 
-shellSuite("ssh against the lab's servers", async () => {
-  // The suite's sleeps are short and its time limits real, so its world turns as fast as ours.
-  const wired = await wiredLab({ rate: 1, options: { nodeTimes: { latencyMs: 1, keepaliveMs: 50 } } });
-  wired.lab.killPower("stage1");
-  return {
-    shell: wired.shell,
-    node: "server1",
-    otherNode: "server2",
-    deadNode: "stage1",
-    clock: wired.clock,
-    real: false,
-    privileged: true,
-    cut: async () => {
-      wired.lab.cutOperator("server1");
-      await wired.clock.sleep(150);
-      wired.lab.mendOperator("server1");
-    },
-    close: () => wired.end(),
-  };
-});
+shellSuite(
+  "ssh against the lab's servers",
+  async () => {
+    // The suite's sleeps are short and its time limits real, so its world turns as fast as ours.
+    const wired = await wiredLab({ rate: 1, options: { nodeTimes: { latencyMs: 1, keepaliveMs: 50 } } });
+    wired.lab.killPower("stage1");
+    return {
+      shell: wired.shell,
+      node: "server1",
+      otherNode: "server2",
+      deadNode: "stage1",
+      clock: wired.clock,
+      real: false,
+      privileged: true,
+      cut: async () => {
+        wired.lab.cutOperator("server1");
+        await wired.clock.sleep(150);
+        wired.lab.mendOperator("server1");
+      },
+      close: () => wired.end(),
+    };
+  },
+  { real: false },
+);
 
 const noSsh = (() => {
   try {
