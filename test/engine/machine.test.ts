@@ -40,14 +40,21 @@ const failure = (unit: string): RunEvent => ({
   unit,
   trouble: { kind: "timeout", message: "too late" },
 });
-const verb = (name: "retry" | "skip" | "give-back" | "undo"): RunEvent => ({ type: "verb", verb: name, by: "me", why: "" });
+const verb = (name: "retry" | "skip" | "give-back" | "undo"): RunEvent => ({
+  type: "verb",
+  verb: name,
+  by: "me",
+  why: "",
+});
 
 describe("the machine", () => {
   it("walks stage by stage, looking first", () => {
     expect(play().tasks).toEqual(["look:look"]);
     expect(play(outcome("look")).tasks).toEqual(["stop:look"]);
     expect(play(outcome("look"), intent("stop")).tasks).toEqual(["stop:do"]);
-    expect(play(outcome("look"), intent("stop"), { type: "acted", unit: "stop" }).tasks).toEqual(["stop:settle"]);
+    expect(play(outcome("look"), intent("stop"), { type: "acted", unit: "stop" }).tasks).toEqual([
+      "stop:settle",
+    ]);
   });
 
   it("runs the units of a stage side by side and joins them", () => {
@@ -58,7 +65,13 @@ describe("the machine", () => {
   });
 
   it("does not leave a stage before every unit has ended", () => {
-    const state = play(outcome("look"), outcome("stop"), intent("both@a"), intent("both@b"), failure("both@a"));
+    const state = play(
+      outcome("look"),
+      outcome("stop"),
+      intent("both@a"),
+      intent("both@b"),
+      failure("both@a"),
+    );
     expect(state.tasks).toEqual(["both@b:do"]);
     expect(state.places.join()).toContain("both.work");
   });
@@ -87,9 +100,14 @@ describe("the machine", () => {
     const again = play(...upTo, { type: "not-undone", unit: "stop", trouble, again: true, atOnce: false });
     expect(again.context.list).toEqual(["stop"]);
     expect(again.tasks).toEqual(["undo"]);
-    const stuck: RunEvent[] = [...upTo, { type: "not-undone", unit: "stop", trouble, again: false, atOnce: false }];
+    const stuck: RunEvent[] = [
+      ...upTo,
+      { type: "not-undone", unit: "stop", trouble, again: false, atOnce: false },
+    ];
     expect(play(...stuck).end).toBe("stuck");
     expect(play(...stuck, verb("undo")).tasks).toEqual(["undo"]);
-    expect(play(...stuck, verb("undo"), { type: "undone", unit: "stop", already: false }).end).toBe("given back");
+    expect(play(...stuck, verb("undo"), { type: "undone", unit: "stop", already: false }).end).toBe(
+      "given back",
+    );
   });
 });
