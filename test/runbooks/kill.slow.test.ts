@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { everyRow, type Outcome } from "../support/kill.ts";
 
 /** 1 plays every row; a stride keeps `npm test` short. ROW=N plays one row and tells its story. */
-const stride = Number(process.env["ROW_STEP"] ?? 5);
+const stride = Number(process.env["ROW_STEP"] ?? 9);
 
 const clean = (outcome: Outcome) =>
   outcome.breaches.length === 0 &&
@@ -23,7 +23,7 @@ describe("backup-standby, killed before and after rows of its journal and resume
       const mirrors = "mirrors" in world ? world.mirrors : 1;
       const bad = await everyRow(
         2,
-        mirrors === 1 ? stride : stride * 3,
+        mirrors === 1 ? stride : stride * 2,
         { service, world },
         (outcome) =>
           clean(outcome) &&
@@ -55,7 +55,7 @@ describe("backup-standby, killed, and resumed after something happened", () => {
       async ({ meanwhile }) => {
         const bad = await everyRow(
           3,
-          stride * 4,
+          stride * 2,
           { service, meanwhile },
           (outcome) =>
             clean(outcome) &&
@@ -74,7 +74,7 @@ describe("backup-standby, killed, and resumed after something happened", () => {
     async (service) => {
       const bad = await everyRow(
         3,
-        stride * 4,
+        stride * 2,
         {
           service,
           meanwhile: async (sim) => {
