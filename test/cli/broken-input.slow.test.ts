@@ -251,7 +251,9 @@ broken("denied API", 4, {
 });
 
 broken("unknown output", 4, {
-  clpstat: fault("clpstat", "nonsense"),
+  // Both are asked at once: were both answers broken, which of them is named would depend on which came first.
+  "clpstat, the summary": fault("/clpstat$/", "nonsense"),
+  "clpstat, the monitors": fault("/clpstat -m$/", "nonsense"),
   clpmdstat: fault("clpmdstat", "nonsense"),
   lsblk: fault("lsblk", "nonsense"),
   "systemctl, asked for the timer": fault("systemctl", "nonsense"),
