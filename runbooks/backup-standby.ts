@@ -253,10 +253,14 @@ const breakMirrors: Step<Break> = step({
   },
   must: async (world) => {
     const { active, mirrors, groups, configuration } = world.outcomeOf(roles);
+    // The service waits for this: what can be asked at once is asked at once.
+    const [states, state, { digests }] = await Promise.all([
+      readMirrors(world, mirrors, active),
+      world.cluster.getState(active),
+      world.cluster.getConfig(world.members),
+    ]);
     // A second try: some mirrors may be broken by the first one already; the others must still be GREEN.
-    const states = await readMirrors(world, mirrors, active);
     assertInSync(states.filter((mirror) => !isBrokenHere(world, mirror)));
-    const state = await world.cluster.getState(active);
     if (!allOffline(state, groups))
       throw new Failure("precondition", "a group is no longer offline: the break would not be quiet");
     // A node that was booted since has its monitors running again, and they would start the copy at once.
@@ -265,16 +269,20 @@ const breakMirrors: Step<Break> = step({
       if (running.length > 0)
         throw new Failure("precondition", `monitor ${monitor} is not suspended on ${running.join(", ")}`);
     }
-    const { digests } = await world.cluster.getConfig(world.members);
     if (Object.values(digests).some((digest) => digest !== configuration))
       throw new Failure("precondition", "the cluster's configuration was changed since the roles were found");
   },
   before: async (world) => {
     const { active, standby, mirrors, groups } = world.outcomeOf(roles);
+    const [boot, states, state] = await Promise.all([
+      world.nodes.getBoot(standby),
+      readMirrors(world, mirrors, active),
+      world.cluster.getState(active),
+    ]);
     return {
-      bootId: (await world.nodes.getBoot(standby)).bootId,
-      green: (await readMirrors(world, mirrors, active)).every(isInSync),
-      offline: allOffline(await world.cluster.getState(active), groups),
+      bootId: boot.bootId,
+      green: states.every(isInSync),
+      offline: allOffline(state, groups),
     };
   },
   do: async (world) => {

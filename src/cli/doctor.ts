@@ -7,6 +7,7 @@ import { untouched } from "../runbook/step.ts";
 import { makeWorld, someRun } from "../runbook/world.ts";
 import { openContext, type WorldOptions } from "./context.ts";
 import { codeFor, exitCodes, harmless } from "./exit.ts";
+import { codeCache } from "./home.ts";
 import { findRunbook, loadRunbook } from "./load.ts";
 import { givenParams } from "./making.ts";
 
@@ -27,7 +28,7 @@ export async function doctor(
     readonly json?: boolean;
   },
 ): Promise<number> {
-  const runbook = await loadRunbook(findRunbook(options.runbook, process.cwd()));
+  const runbook = await loadRunbook(findRunbook(options.runbook, process.cwd()), codeCache());
   const params = readParams(runbook, givenParams(options.param));
   const context = await openContext(options, cluster);
   try {

@@ -7,3 +7,8 @@ export function runbookHome(): string {
   if (own !== undefined && own !== "") return resolve(own);
   return join(state !== undefined && state !== "" ? state : join(homedir(), ".local", "state"), "runbook");
 }
+
+/** Where the JavaScript of runbooks is kept, so that it need not be made each time. */
+export function codeCache(): string {
+  return join(runbookHome(), "cache");
+}

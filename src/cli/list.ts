@@ -1,12 +1,13 @@
 import { asFailure } from "../errors.ts";
 import { harmless } from "./exit.ts";
+import { codeCache } from "./home.ts";
 import { listRunbooks, loadRunbook, readSource } from "./load.ts";
 
 export async function list(options: { json?: boolean }): Promise<number> {
   const rows = await Promise.all(
     [...listRunbooks(process.cwd())].map(async ([name, file]) => {
       try {
-        const { title, params } = await loadRunbook(readSource(file));
+        const { title, params } = await loadRunbook(readSource(file), codeCache());
         const choices = Object.fromEntries(
           Object.entries(params).map(([param, spec]) => [param, spec.oneOf]),
         );

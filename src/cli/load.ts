@@ -4,12 +4,16 @@
  */
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { basename, join } from "node:path";
 import vm from "node:vm";
 
+import type * as Jiti from "jiti";
+
 import { asFailure, Failure } from "../errors.ts";
 import type { Runbook } from "../runbook/step.ts";
-import { productFolder } from "./product.ts";
+import { checkFolder, makeFolder, placeNew, readOwn } from "../store/private-files.ts";
+import { productFolder, productVersion } from "./product.ts";
 
 export interface Source {
   readonly file: string;
@@ -55,6 +59,7 @@ export function sha256(text: string): string {
 }
 
 /** What jiti exports instead of a text that it could not read. */
+const unreadableMark = "__JITI_ERROR__";
 interface SyntaxTrouble {
   readonly line?: number;
   readonly column?: number;
@@ -69,14 +74,15 @@ function unreadableAt(file: string, { line, column, message = "a syntax error" }
   return new Failure("invalid", `${place}: the runbook cannot be read: ${what}`, { hint: "mend this line" });
 }
 
-/** The runbook in a text. A file that cannot be read as one is refused with what is wrong in it. */
-export async function loadRunbook(source: Source): Promise<Runbook> {
+/**
+ * The runbook in a text. A file that cannot be read as one is refused with what is wrong in it. To make JavaScript of
+ * TypeScript takes a third of a second; what came of it is kept in the folder given, under the digest of the text.
+ */
+export async function loadRunbook(source: Source, cacheFolder?: string): Promise<Runbook> {
   const words = await import("../runbook/words.ts");
-  const { createJiti } = await import("jiti");
-  const jiti = createJiti(import.meta.url, { fsCache: true });
   let exported: unknown;
   try {
-    const code = jiti.transform({ source: source.text, filename: source.file, ts: true, async: false });
+    const code = await javascriptOf(source, cacheFolder);
     const run = vm.compileFunction(
       code,
       ["exports", "require", "module", "__filename", "__dirname", "jitiImport", "jitiESMResolve"],
@@ -92,7 +98,7 @@ export async function loadRunbook(source: Source): Promise<Runbook> {
       });
     };
     (run as (...args: unknown[]) => void)(module.exports, only, module, source.file, "", only, undefined);
-    const unreadable = module.exports["__JITI_ERROR__"] as SyntaxTrouble | undefined;
+    const unreadable = module.exports[unreadableMark] as SyntaxTrouble | undefined;
     if (unreadable !== undefined) throw unreadableAt(source.file, unreadable);
     exported = module.exports["default"];
   } catch (thrown) {
@@ -109,4 +115,38 @@ export async function loadRunbook(source: Source): Promise<Runbook> {
       hint: 'end it with `export default runbook({ title: "…", steps: () => ({ … }) })`',
     });
   return exported as Runbook;
+}
+
+async function javascriptOf(source: Source, cacheFolder: string | undefined): Promise<string> {
+  const name = `${sha256([productVersion(), source.file, source.text].join("\0"))}.cjs`;
+  const kept = cacheFolder === undefined ? undefined : await findKept(cacheFolder, name);
+  if (kept !== undefined) return kept;
+  const { createJiti } = createRequire(import.meta.url)("jiti") as typeof Jiti;
+  // jiti's own cache lies in a folder that everybody may write to, and it would run whatever it found there.
+  const jiti = createJiti(import.meta.url, { fsCache: false });
+  const code = jiti.transform({ source: source.text, filename: source.file, ts: true, async: false });
+  if (cacheFolder !== undefined && !code.includes(unreadableMark)) await keep(cacheFolder, name, code);
+  return code;
+}
+
+// The cache saves time and nothing else: where it cannot be used (a full disk, a folder that is somebody else's), the
+// text is read anew, and whatever needs the folder for more than that says what is wrong with it.
+async function findKept(folder: string, name: string): Promise<string | undefined> {
+  const uid = process.getuid?.();
+  try {
+    return (await checkFolder(folder, uid))
+      ? (await readOwn(join(folder, name), uid))?.toString()
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+async function keep(folder: string, name: string, code: string): Promise<void> {
+  try {
+    await makeFolder(folder);
+    if (await checkFolder(folder, process.getuid?.())) await placeNew(folder, name, code);
+  } catch {
+    return;
+  }
 }

@@ -7,6 +7,7 @@ import { hashOf, makePlan, planFormat, type Plan } from "../runbook/plan.ts";
 import type { Params, Runbook } from "../runbook/step.ts";
 import type { Context } from "./context.ts";
 import { fileTrouble } from "./exit.ts";
+import { codeCache } from "./home.ts";
 import { findRunbook, loadRunbook, sha256 } from "./load.ts";
 import { productVersion } from "./product.ts";
 
@@ -34,7 +35,7 @@ export async function planFor(
   given: Params,
 ): Promise<{ plan: Plan; runbook: Runbook }> {
   const source = findRunbook(name, process.cwd());
-  const runbook = await loadRunbook(source);
+  const runbook = await loadRunbook(source, codeCache());
   const setting = context.setting(readParams(runbook, given));
   const plan = await makePlan({
     runbook,

@@ -1,11 +1,12 @@
 /** Going on with a run that stopped, or giving back what it took: first it looks, prints what it sees, and asks. */
 import { resumeRun } from "../engine/run.ts";
-import { startOf } from "../engine/fold.ts";
+import { startOf } from "../engine/start-row.ts";
 import type { Walk } from "../engine/walk.ts";
 import { Failure } from "../errors.ts";
 import { conduct } from "./conduct.ts";
 import { openContext, openPlaceOf, type Context, type WorldOptions } from "./context.ts";
 import { exitCodes } from "./exit.ts";
+import { codeCache } from "./home.ts";
 import { findRunbook, loadRunbook } from "./load.ts";
 import { seeRun, type RunSeen } from "./runs-seen.ts";
 import type { Screen } from "./screen.ts";
@@ -32,7 +33,7 @@ async function takeUp(run: string, options: ResumeOptions, wish: "resume" | "und
   const { plan, onFailure } = startOf(seen.rows);
   const context = await openContext(options, plan.cluster, place);
   try {
-    const runbook = await loadRunbook(plan.source);
+    const runbook = await loadRunbook(plan.source, codeCache());
     const policy = { json: options.json === true, onFailure: options.onFailure ?? onFailure };
     return await conduct(
       context,

@@ -4,6 +4,7 @@ import { startRun } from "../engine/run.ts";
 import { Failure } from "../errors.ts";
 import { openContext, type WorldOptions } from "./context.ts";
 import { givenParams, planFor, readPlanFile } from "./making.ts";
+import { codeCache } from "./home.ts";
 import { loadRunbook } from "./load.ts";
 import { conduct } from "./conduct.ts";
 
@@ -30,7 +31,7 @@ export async function run(what: string, cluster: string | undefined, options: Ru
   const context = await openContext(options, reviewed?.cluster ?? cluster);
   try {
     const { plan, runbook } = reviewed
-      ? { plan: reviewed, runbook: await loadRunbook(reviewed.source) }
+      ? { plan: reviewed, runbook: await loadRunbook(reviewed.source, codeCache()) }
       : await planFor(context, what, givenParams(options.param));
     return await conduct(context, plan, options, async (common) =>
       startRun({ ...common, plan, runbook, setting: context.setting(plan.params) }),

@@ -1,5 +1,5 @@
 /** What the store says of runs: their state in a word, for lists, checks and questions. */
-import { startOf, type StartBody } from "../engine/fold.ts";
+import { startOf, type StartBody } from "../engine/start-row.ts";
 import { asFailure } from "../errors.ts";
 import type { Holder, Row, Store } from "../ports/store.ts";
 

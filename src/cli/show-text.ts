@@ -1,7 +1,7 @@
 /** Everything that a run printed, again from its journal: who, when, what was sent, what failed, what it cost, how it ended. */
 import { Chalk, type ChalkInstance } from "chalk";
 
-import { startOf } from "../engine/fold.ts";
+import { startOf } from "../engine/start-row.ts";
 import type { Line } from "../engine/logbook.ts";
 import type { Plan } from "../runbook/plan.ts";
 import { commandsFor, holeValues, type ByHandOptions } from "./by-hand.ts";

@@ -1,8 +1,10 @@
 import { compile } from "../engine/machine.ts";
-import { fold, openExposures, startOf } from "../engine/fold.ts";
+import { fold, openExposures } from "../engine/fold.ts";
+import { startOf } from "../engine/start-row.ts";
 import { layOut } from "../runbook/list.ts";
 import { openPlace, openPlaceOf, type WorldOptions } from "./context.ts";
 import { harmless } from "./exit.ts";
+import { codeCache } from "./home.ts";
 import { loadRunbook } from "./load.ts";
 import { seeRun, seeRuns, type RunSeen } from "./runs-seen.ts";
 
@@ -79,7 +81,11 @@ function brief(seen: RunSeen) {
 async function whereItStands(seen: RunSeen) {
   if (!seen.start) return { at: undefined, exposures: [] };
   const start = startOf(seen.rows);
-  const stages = layOut(await loadRunbook(start.plan.source), start.plan.params, start.plan.members);
+  const stages = layOut(
+    await loadRunbook(start.plan.source, codeCache()),
+    start.plan.params,
+    start.plan.members,
+  );
   const machine = compile(stages);
   const told = fold(machine, seen.rows);
   const exposures = openExposures(stages, machine.contextOf(told.position), told).map(

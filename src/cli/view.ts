@@ -2,7 +2,7 @@
  * What a person sees of a run, folded from its journal line by line. Pure and cheap: the live view, the plain lines and
  * `runbook show` are all made from it, so that they cannot tell different stories.
  */
-import { startOf } from "../engine/fold.ts";
+import { startOf } from "../engine/start-row.ts";
 import type { Line } from "../engine/logbook.ts";
 import type { Trouble } from "../engine/machine.ts";
 import { wayBack, type WayBack } from "../engine/way-back.ts";

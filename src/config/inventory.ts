@@ -5,12 +5,16 @@
  */
 import { statSync } from "node:fs";
 import { open } from "node:fs/promises";
+import { createRequire } from "node:module";
 import { homedir } from "node:os";
 import { dirname, join, resolve } from "node:path";
+import type * as Yaml from "yaml";
 import { Failure } from "../errors.ts";
 import { nearest } from "./nearest.ts";
 import { findMistakes, findSecrets, findUnknownKeys, type Mistake, type PathPart } from "./mistakes.ts";
 import { inventorySchema, type InventoryFile } from "./schema.ts";
+
+const require = createRequire(import.meta.url);
 
 export interface Inventory {
   /** Its absolute path. */
@@ -88,7 +92,9 @@ export function findInventory(from: {
 export async function readInventory(path: string): Promise<Inventory> {
   const file = resolve(path);
   const text = await readText(file);
-  const [yaml, valibot] = await Promise.all([import("yaml"), import("valibot")]);
+  // An import of CommonJS reads every file of it once more for its names; a require does not, and saves 30 ms.
+  const yaml = require("yaml") as typeof Yaml;
+  const valibot = await import("valibot");
   const { value, mistakes, lineOf } = findMistakes(yaml, text);
   if (mistakes.length > 0) throw refuse(file, mistakes);
 

@@ -1,22 +1,10 @@
 /** The state of a run is the fold of its journal, and nothing else is stored (design 3.2). */
-import { Failure } from "../errors.ts";
 import type { Request } from "../ports/driver.ts";
 import type { Row } from "../ports/store.ts";
 import type { Stage, Unit } from "../runbook/list.ts";
 import { unitsOf } from "../runbook/list.ts";
-import type { Plan } from "../runbook/plan.ts";
 import type { CallSeen, Mine } from "../runbook/step.ts";
 import { eventKinds, type Context, type Machine, type Position, type RunEvent } from "./machine.ts";
-
-export const engineFormat = 1;
-
-/** Body of the first row. */
-export interface StartBody {
-  readonly format: number;
-  readonly plan: Plan;
-  readonly owner: string;
-  readonly onFailure: "give-back" | "hold";
-}
 
 export interface Call {
   /** Counts the run's calls from 1; the answer names it. */
@@ -138,20 +126,4 @@ export function activeUnits(stages: readonly Stage[], context: Context, told: To
     );
     return !enders.some((other) => Object.hasOwn(context.outcomes, other.key));
   });
-}
-
-/** The first row, read with care: it may come from another version or another hand. */
-export function startOf(rows: readonly Row[]): StartBody {
-  const first = rows[0];
-  if (first?.kind !== "start") throw new Failure("invalid", "the journal does not begin with a start row");
-  const body = first.body as unknown as StartBody;
-  if (body.format !== engineFormat)
-    throw new Failure(
-      "unsupported",
-      `the run was made by engine format ${String(body.format)}, this one is ${engineFormat}`,
-      {
-        hint: "resume it with the version of runbook that started it",
-      },
-    );
-  return body;
 }

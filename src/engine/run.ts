@@ -3,7 +3,7 @@ import { Failure } from "../errors.ts";
 import { factDifferences, hashOf, type Plan } from "../runbook/plan.ts";
 import type { Setting } from "../runbook/world.ts";
 import type { Runbook } from "../runbook/step.ts";
-import { engineFormat, startOf, type StartBody } from "./fold.ts";
+import { engineFormat, startOf, type StartBody } from "./start-row.ts";
 import { openWalk, type Walk, type WalkArgs } from "./walk.ts";
 
 type Common = Omit<WalkArgs, "journal" | "plan" | "runbook">;

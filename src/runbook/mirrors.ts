@@ -8,9 +8,7 @@ export async function readMirrors(
   mirrors: readonly { readonly name: string }[],
   via: string,
 ): Promise<readonly MirrorState[]> {
-  const states: MirrorState[] = [];
-  for (const { name } of mirrors) states.push(await world.cluster.getMirror({ mirror: name, via }));
-  return states;
+  return Promise.all(mirrors.map(({ name }) => world.cluster.getMirror({ mirror: name, via })));
 }
 
 export function isInSync(mirror: MirrorState): boolean {

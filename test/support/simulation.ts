@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { loadRunbook, readSource } from "../../src/cli/load.ts";
+import { loadRunbook, readSource, type Source } from "../../src/cli/load.ts";
 import { openRunsOn } from "../../src/cli/runs-seen.ts";
 import { openAws } from "../../src/drivers/aws/driver.ts";
 import { openClusterpro } from "../../src/drivers/clusterpro/driver.ts";
@@ -81,7 +81,7 @@ export async function openSimulation(options: SimulationOptions = {}): Promise<S
   const runbookFile = typeof options.runbook === "string" ? options.runbook : "runbooks/backup-standby.ts";
   const source = readSource(runbookFile);
   const release = clock.hold("loading the runbook");
-  const runbook = typeof options.runbook === "object" ? options.runbook : await loadRunbook(source);
+  const runbook = typeof options.runbook === "object" ? options.runbook : await loadOnce(source);
   // The SDK loads in real time; that is no part of anybody's night.
   await import("@aws-sdk/client-ec2");
   await openAws({
@@ -224,6 +224,14 @@ export async function openSimulation(options: SimulationOptions = {}): Promise<S
       rmSync(folder, { recursive: true, force: true });
     },
   };
+}
+
+// To make JavaScript of a runbook takes a third of a second, and most tests play the same.
+const loaded = new Map<string, Promise<Runbook>>();
+function loadOnce(source: Source): Promise<Runbook> {
+  const known = loaded.get(source.sha256) ?? loadRunbook(source);
+  loaded.set(source.sha256, known);
+  return known;
 }
 
 const labKey = { accessKeyId: "LABACCESSKEY", secretAccessKey: "lab" };

@@ -1,4 +1,5 @@
 /** The connections of a run: one a node, opened on first use, shared, kept, and opened again after it died. */
+import { createRequire } from "node:module";
 import type { Duplex } from "node:stream";
 import { Failure } from "../../errors.ts";
 import type { Clock } from "../../ports/clock.ts";
@@ -10,6 +11,8 @@ import { readSshConfig } from "./ssh-config.ts";
 import type { SshConfig } from "./ssh-config.ts";
 import { parseHop, resolveTarget, where } from "./target.ts";
 import type { SshNode, Target } from "./target.ts";
+
+const require = createRequire(import.meta.url);
 
 export interface SshOptions {
   readonly nodes: Readonly<Record<string, SshNode>>;
@@ -87,7 +90,8 @@ export function openFleet(options: SshOptions): Fleet {
   async function dial(name: string): Promise<OpenedClient> {
     const spec = specOf(name);
     const target = resolveTarget(name, spec, await configOf(spec));
-    const ssh2: Ssh2 = (await import("ssh2")).default;
+    // Loaded when the first node is called. It is CommonJS, which a require loads faster than an import.
+    const ssh2 = require("ssh2") as Ssh2;
     const credentials = await findCredentials(ssh2, keys, name, target.login);
     const { methods, names, passedOver } = credentials;
     if (methods.length === 0) {
