@@ -115,8 +115,8 @@ export default ts.config(
     ["runbooks/**"],
     [
       [
-        ["./*", "../*", "node:*"],
-        "a runbook imports only `runbook`, so that its text alone can be run again",
+        ["../*", "node:*"],
+        "a runbook imports only `runbook` and files below its own folder, so that the texts kept with a run can be run again",
       ],
       ...sdks,
       ssh2,

@@ -8,7 +8,8 @@ import { makeWorld, someRun } from "../runbook/world.ts";
 import { openContext, type WorldOptions } from "./context.ts";
 import { codeFor, exitCodes, harmless } from "./exit.ts";
 import { codeCache } from "./home.ts";
-import { findRunbook, loadRunbook } from "./load.ts";
+import { loadRunbook } from "./load.ts";
+import { findRunbook } from "./source.ts";
 import { givenParams } from "./making.ts";
 
 interface Checked {

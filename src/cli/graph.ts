@@ -1,7 +1,8 @@
 import { mermaid } from "../engine/graph.ts";
 import { layOut, readParams } from "../runbook/list.ts";
 import { codeCache } from "./home.ts";
-import { findRunbook, loadRunbook } from "./load.ts";
+import { loadRunbook } from "./load.ts";
+import { findRunbook } from "./source.ts";
 import { givenParams } from "./making.ts";
 
 /** The machine that a run of it walks, for two nodes called "active" and "standby". */

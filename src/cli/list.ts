@@ -1,7 +1,8 @@
 import { asFailure } from "../errors.ts";
 import { harmless } from "./exit.ts";
 import { codeCache } from "./home.ts";
-import { listRunbooks, loadRunbook, readSource } from "./load.ts";
+import { loadRunbook } from "./load.ts";
+import { listRunbooks, readSource } from "./source.ts";
 
 export async function list(options: { json?: boolean }): Promise<number> {
   const rows = await Promise.all(

@@ -1,11 +1,6 @@
-/**
- * Finding and loading runbooks. TypeScript loads as it is; a runbook may import only `runbook`, so its text alone is
- * enough to run it again, also years later from a journal.
- */
-import { createHash } from "node:crypto";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+/** Loading runbooks: TypeScript loads as it is, from the texts alone, and may import nothing of the outside world. */
 import { createRequire } from "node:module";
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import vm from "node:vm";
 
 import type * as Jiti from "jiti";
@@ -13,50 +8,8 @@ import type * as Jiti from "jiti";
 import { asFailure, Failure } from "../errors.ts";
 import type { Runbook } from "../runbook/step.ts";
 import { checkFolder, makeFolder, placeNew, readOwn } from "../store/private-files.ts";
-import { productFolder, productVersion } from "./product.ts";
-
-export interface Source {
-  readonly file: string;
-  readonly sha256: string;
-  readonly text: string;
-}
-
-/** Where runbooks are looked for: the user's own first, then the product's. */
-export function runbookFolders(cwd: string): readonly string[] {
-  const folders = [join(cwd, "runbooks"), join(productFolder, "runbooks")];
-  return folders.filter((folder, i) => folders.indexOf(folder) === i && existsSync(folder));
-}
-
-/** Names with their files; a name found twice is the user's. */
-export function listRunbooks(cwd: string): ReadonlyMap<string, string> {
-  const found = new Map<string, string>();
-  for (const folder of runbookFolders(cwd)) {
-    for (const file of readdirSync(folder).sort()) {
-      const name = /^([a-z0-9][a-z0-9-]*)\.(ts|js|mjs)$/.exec(file)?.[1];
-      if (name !== undefined && !found.has(name)) found.set(name, join(folder, file));
-    }
-  }
-  return found;
-}
-
-export function findRunbook(name: string, cwd: string): Source {
-  const runbooks = listRunbooks(cwd);
-  const file = runbooks.get(name);
-  if (file === undefined)
-    throw new Failure("invalid", `there is no runbook "${name}"`, {
-      hint: `known are ${[...runbooks.keys()].join(", ")}; your own belong into ./runbooks/NAME.ts`,
-    });
-  return readSource(file);
-}
-
-export function readSource(file: string): Source {
-  const text = readFileSync(file, "utf8");
-  return { file: basename(file), sha256: sha256(text), text };
-}
-
-export function sha256(text: string): string {
-  return createHash("sha256").update(text).digest("hex");
-}
+import { productVersion } from "./product.ts";
+import { partPath, sha256, type Source } from "./source.ts";
 
 /** What jiti exports instead of a text that it could not read. */
 const unreadableMark = "__JITI_ERROR__";
@@ -80,27 +33,39 @@ function unreadableAt(file: string, { line, column, message = "a syntax error" }
  */
 export async function loadRunbook(source: Source, cacheFolder?: string): Promise<Runbook> {
   const words = await import("../runbook/words.ts");
-  let exported: unknown;
-  try {
-    const code = await javascriptOf(source, cacheFolder);
-    const run = vm.compileFunction(
-      code,
-      ["exports", "require", "module", "__filename", "__dirname", "jitiImport", "jitiESMResolve"],
-      {
-        filename: source.file,
-      },
-    );
+  const texts = { ...source.parts, [source.file]: source.text };
+  const code = new Map<string, string>();
+  for (const [file, text] of Object.entries(texts))
+    code.set(file, await javascriptOf(file, text, cacheFolder));
+  const modules = new Map<string, { exports: Record<string, unknown> }>();
+
+  // Files may import each other in a circle, as modules may: each is there before it is played.
+  const load = (file: string): Record<string, unknown> => {
+    const known = modules.get(file);
+    if (known) return known.exports;
     const module = { exports: {} as Record<string, unknown> };
+    modules.set(file, module);
     const only = (name: string): unknown => {
       if (name === "runbook") return words;
-      throw new Failure("invalid", `${source.file} imports "${name}"; a runbook imports only "runbook"`, {
-        hint: "what it needs of the outside world it asks of the ports that each step is given",
+      const part = name.startsWith(".") ? partPath(file, name) : undefined;
+      if (part !== undefined && code.has(part)) return load(part);
+      throw new Failure("invalid", `${file} imports "${name}"; a runbook imports only "runbook"`, {
+        hint: "what it needs of the outside world it asks of the ports that each step is given; steps that it shares lie in a file beside it",
       });
     };
-    (run as (...args: unknown[]) => void)(module.exports, only, module, source.file, "", only, undefined);
+    const names = ["exports", "require", "module", "__filename", "__dirname", "jitiImport", "jitiESMResolve"];
+    const run = vm.compileFunction(code.get(file) ?? "", names, { filename: file }) as (
+      ...args: unknown[]
+    ) => void;
+    run(module.exports, only, module, file, "", only, undefined);
     const unreadable = module.exports[unreadableMark] as SyntaxTrouble | undefined;
-    if (unreadable !== undefined) throw unreadableAt(source.file, unreadable);
-    exported = module.exports["default"];
+    if (unreadable !== undefined) throw unreadableAt(file, unreadable);
+    return module.exports;
+  };
+
+  let exported: unknown;
+  try {
+    exported = load(source.file)["default"];
   } catch (thrown) {
     const failure = asFailure(thrown);
     if (failure.kind === "invalid") throw failure;
@@ -117,14 +82,14 @@ export async function loadRunbook(source: Source, cacheFolder?: string): Promise
   return exported as Runbook;
 }
 
-async function javascriptOf(source: Source, cacheFolder: string | undefined): Promise<string> {
-  const name = `${sha256([productVersion(), source.file, source.text].join("\0"))}.cjs`;
+async function javascriptOf(file: string, text: string, cacheFolder: string | undefined): Promise<string> {
+  const name = `${sha256([productVersion(), file, text].join("\0"))}.cjs`;
   const kept = cacheFolder === undefined ? undefined : await findKept(cacheFolder, name);
   if (kept !== undefined) return kept;
   const { createJiti } = createRequire(import.meta.url)("jiti") as typeof Jiti;
   // jiti's own cache lies in a folder that everybody may write to, and it would run whatever it found there.
   const jiti = createJiti(import.meta.url, { fsCache: false });
-  const code = jiti.transform({ source: source.text, filename: source.file, ts: true, async: false });
+  const code = jiti.transform({ source: text, filename: file, ts: true, async: false });
   if (cacheFolder !== undefined && !code.includes(unreadableMark)) await keep(cacheFolder, name, code);
   return code;
 }

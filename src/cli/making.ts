@@ -8,7 +8,8 @@ import type { Params, Runbook } from "../runbook/step.ts";
 import type { Context } from "./context.ts";
 import { fileTrouble } from "./exit.ts";
 import { codeCache } from "./home.ts";
-import { findRunbook, loadRunbook, sha256 } from "./load.ts";
+import { loadRunbook } from "./load.ts";
+import { digestOf, findRunbook } from "./source.ts";
 import { productVersion } from "./product.ts";
 
 export function givenParams(given: readonly string[] | undefined): Params {
@@ -74,7 +75,8 @@ export function readPlanFile(file: string): Plan {
     value === null ||
     typeof value !== "object" ||
     !Array.isArray(plan.units) ||
-    typeof plan.source?.text !== "string"
+    typeof plan.source?.text !== "string" ||
+    typeof plan.source.parts !== "object"
   )
     throw new Failure("invalid", `${file} is no plan: it lacks what every plan has (units, source)`, {
       hint: "write one with `runbook plan NAME --out FILE`",
@@ -85,7 +87,7 @@ export function readPlanFile(file: string): Plan {
       `${file} has plan format ${String(plan.format)}; this version reads ${String(planFormat)}`,
       { hint: "make the plan again with this version" },
     );
-  if (hashOf(plan) !== plan.hash || sha256(plan.source.text) !== plan.source.sha256)
+  if (hashOf(plan) !== plan.hash || digestOf(plan.source) !== plan.source.sha256)
     throw new Failure("invalid", `${file} was changed after it was made: its hash does not fit`, {
       hint: "make the plan again, and have it reviewed",
     });

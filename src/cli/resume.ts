@@ -7,7 +7,8 @@ import { conduct } from "./conduct.ts";
 import { openContext, openPlaceOf, type Context, type WorldOptions } from "./context.ts";
 import { exitCodes } from "./exit.ts";
 import { codeCache } from "./home.ts";
-import { findRunbook, loadRunbook } from "./load.ts";
+import { loadRunbook } from "./load.ts";
+import { findRunbook } from "./source.ts";
 import { seeRun, type RunSeen } from "./runs-seen.ts";
 import type { Screen } from "./screen.ts";
 

@@ -1,7 +1,7 @@
-import { compile } from "../engine/machine.ts";
+import { compile, stateName } from "../engine/machine.ts";
 import { fold, openExposures } from "../engine/fold.ts";
 import { startOf } from "../engine/start-row.ts";
-import { layOut } from "../runbook/list.ts";
+import { layOut, unitsOf } from "../runbook/list.ts";
 import { openPlace, openPlaceOf, type WorldOptions } from "./context.ts";
 import { harmless } from "./exit.ts";
 import { codeCache } from "./home.ts";
@@ -32,7 +32,7 @@ export async function status(run: string | undefined, options: StatusOptions): P
     process.stdout.write(
       `${seen.run}  ${seen.runbook} on ${seen.cluster}: ${seen.state}${seen.holder === undefined ? "" : ` (${seen.holder})`}\n`,
     );
-    if (seen.at !== undefined) process.stdout.write(`  at: ${harmless(seen.at)}\n`);
+    for (const at of seen.at) process.stdout.write(`  at: ${harmless(at)}\n`);
     for (const exposure of seen.exposures) {
       const minutes = ((clock.now() - exposure.since) / 60_000).toFixed(1);
       process.stdout.write(
@@ -79,7 +79,7 @@ function brief(seen: RunSeen) {
 }
 
 async function whereItStands(seen: RunSeen) {
-  if (!seen.start) return { at: undefined, exposures: [] };
+  if (!seen.start) return { at: [], exposures: [] };
   const start = startOf(seen.rows);
   const stages = layOut(
     await loadRunbook(start.plan.source, codeCache()),
@@ -88,12 +88,34 @@ async function whereItStands(seen: RunSeen) {
   );
   const machine = compile(stages);
   const told = fold(machine, seen.rows);
-  const exposures = openExposures(stages, machine.contextOf(told.position), told).map(
-    ({ unit, what, since }) => ({
-      what,
-      since,
-      step: unit.step.title,
-    }),
-  );
-  return { at: machine.placesOf(told.position).join(", "), exposures };
+  const context = machine.contextOf(told.position);
+  const exposures = openExposures(stages, context, told).map(({ unit, what, since }) => ({
+    what,
+    since,
+    step: unit.step.title,
+  }));
+  const at = machine.placesOf(told.position).flatMap((place) => {
+    const path = place.split(".");
+    const [phase = "", state] = path.slice(-2).reverse();
+    const unit = unitsOf(stages).find(({ key }) =>
+      phase === "undoing" ? key === context.list[0] : stateName(key) === state,
+    );
+    const doing = phases[phase];
+    if (doing === undefined) return [];
+    return unit
+      ? [`${unit.step.title}${unit.node === undefined ? "" : ` (${unit.node})`}: ${doing}`]
+      : [doing];
+  });
+  return { at, exposures };
 }
+
+/** What the phases of the machine mean to a person; those that are over are left out. */
+const phases: { readonly [phase: string]: string | undefined } = {
+  looking: "looking whether it holds",
+  doing: "at work on it",
+  settling: "waiting until it holds",
+  waiting: "waiting for a person",
+  asking: "it failed, and a person is asked what to do",
+  undoing: "giving it back",
+  stuck: "a person is needed",
+};

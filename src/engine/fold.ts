@@ -26,6 +26,8 @@ export interface Told {
   readonly actedAt: Map<string, number>;
   readonly doneAt: Map<string, number>;
   readonly undone: Set<string>;
+  /** A stuck run let its marks go and is being given back again: it has to mark the nodes before anything else. */
+  unmarked: boolean;
   end: string | undefined;
 }
 
@@ -38,6 +40,7 @@ export function begin(machine: Machine): Told {
     actedAt: new Map(),
     doneAt: new Map(),
     undone: new Set(),
+    unmarked: false,
     end: undefined,
   };
 }
@@ -70,6 +73,7 @@ export function take(
       told.end = undefined;
       // What a run holds while it is at work, it takes again.
       told.undone.delete("holdNodes");
+      told.unmarked = told.begunAt.has("holdNodes");
     }
   } else if (kind === "sent") {
     const { n, unit, direction, request, visibleWithinMs } = body as unknown as Call;
@@ -82,6 +86,8 @@ export function take(
       text: "",
     };
     told.calls.push({ n, unit, direction, request, visibleWithinMs, seen });
+    // Nothing is sent on the way back before the nodes were marked; until then, whoever takes the run up marks them.
+    if (direction === "back") told.unmarked = false;
   } else if (kind === "answered") {
     const { sent, state, text } = body as unknown as { sent: number; state: CallSeen["state"]; text: string };
     const call = told.calls.find((candidate) => candidate.n === sent);

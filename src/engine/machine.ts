@@ -430,7 +430,7 @@ function notUndone(order: WayBack, context: Context, event: RunEvent): Partial<C
 }
 
 /** State names may not hold dots; unit keys may ("copies.a", "x@server1.example"). */
-function stateName(key: string): string {
+export function stateName(key: string): string {
   return key.replaceAll(".", "·");
 }
 

@@ -97,7 +97,6 @@ export function openWalk(args: WalkArgs): Walk {
   const who = { run: journal.run, fence: String(journal.fence), owner: args.owner };
   let stopWanted: { by: string; why: string } | undefined;
   let going = false;
-  let retaking = false;
   const waiting = new AbortController();
   const waitingBack = new AbortController();
   const ending = new AbortController();
@@ -278,7 +277,7 @@ export function openWalk(args: WalkArgs): Walk {
     const running = new Set<Promise<void>>();
     const asking = new Set<Promise<void>>();
     try {
-      if (retaking) await markAgain();
+      if (logbook.told.unmarked) await markAgain();
       // The markers still carry the fence of the runner before, and its dead-man timer has been running down since.
       else if (journal.fence > 1) await alive.renew();
       void alive.keep(ending.signal).catch((thrown: unknown) => {
@@ -397,9 +396,10 @@ export function openWalk(args: WalkArgs): Walk {
     wantBack: (by, why) => {
       if (machine.endOf(logbook.told.position) === "stuck") {
         verb("undo", by, why);
-        retaking = logbook.told.begunAt.has("holdNodes");
         return;
       }
+      // Marking may have been refused, or have died, the last time: the way back is gone already, and is not stopped.
+      if (logbook.told.unmarked && !going) return;
       verb("give-back", by, why);
       waiting.abort(new Failure("aborted", why));
       if (!going) failWhatWaits(logbook, why);

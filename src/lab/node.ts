@@ -3,6 +3,7 @@
  * does on it is `cluster.ts`; the node only tells it of boots and ends.
  */
 import { toByteString, bytesOf } from "./bytes.ts";
+import { Journal } from "./commands-journal.ts";
 import { Disks } from "./disks.ts";
 import { inputOf, oneLine, unwrapped, type ExecIo, type ExecResult } from "./exec.ts";
 import { Files } from "./files.ts";
@@ -10,7 +11,7 @@ import { Input, Killed, Process, type CommandFunction, type Sink } from "./proce
 import { staticArgv } from "./sh-parse.ts";
 import { ShellRun } from "./sh.ts";
 import { Systemd } from "./systemd.ts";
-import type { Hardware, Heart, Received } from "./world.ts";
+import { actLater, type Hardware, type Heart, type Received } from "./world.ts";
 
 /** A span of time that the world draws from, milliseconds. */
 export type Span = readonly [number, number];
@@ -43,6 +44,7 @@ export class LabNode {
   readonly files: Files;
   readonly disks: Disks;
   readonly systemd: Systemd;
+  readonly journal: Journal;
   readonly times: NodeTimes;
   readonly commands = new Map<string, CommandFunction>();
   readonly processes = new Map<number, Process>();
@@ -81,6 +83,7 @@ export class LabNode {
     );
     this.disks = new Disks(this);
     this.systemd = new Systemd(this);
+    this.journal = new Journal(this);
     this.files.plantComputed("/proc/sys/kernel/random/boot_id", () => `${this.bootId}\n`);
     this.files.plantComputed(
       "/proc/uptime",
@@ -114,10 +117,7 @@ export class LabNode {
 
   /** Runs `act` later, unless the node went down before. */
   later(ms: number, act: () => void): { cancel(): void } {
-    const stop = new AbortController();
-    const signal = AbortSignal.any([stop.signal, this.#life.signal]);
-    void this.heart.clock.sleep(ms, signal).then(act, () => undefined);
-    return { cancel: () => stop.abort() };
+    return actLater(this.heart.clock, ms, this.#life.signal, act);
   }
 
   /** The signal that fires when this boot ends. */

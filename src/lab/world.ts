@@ -95,6 +95,22 @@ export interface Fault {
 
 export type Listener = (event: { readonly received?: Received; readonly effect?: Effect }) => void;
 
+/** Why a wait was given up. One for all: an abort without a reason makes an error with a stack each time, which costs more than the wait. */
+export const cancelled = new Error("no longer waited for");
+
+/** Runs `act` later, unless it is cancelled or `scope` ends before. Signals that AbortSignal.any made would pile up on a scope. */
+export function actLater(clock: Clock, ms: number, scope: AbortSignal, act: () => void): { cancel(): void } {
+  const stop = new AbortController();
+  const cancel = () => stop.abort(cancelled);
+  if (scope.aborted) return { cancel };
+  scope.addEventListener("abort", cancel, { once: true });
+  void clock
+    .sleep(ms, stop.signal)
+    .finally(() => scope.removeEventListener("abort", cancel))
+    .then(act, () => undefined);
+  return { cancel };
+}
+
 /** The shared heart: time, log, faults, reproducible randomness. */
 export class Heart {
   readonly clock: Clock;
@@ -131,7 +147,7 @@ export class Heart {
   after(ms: number, act: () => void): { cancel(): void } {
     const stop = new AbortController();
     void this.clock.sleep(ms, stop.signal).then(act, () => undefined);
-    return { cancel: () => stop.abort() };
+    return { cancel: () => stop.abort(cancelled) };
   }
 
   receive(row: Pick<Received, "to" | "node" | "argv" | "operation" | "params" | "line">): Received {

@@ -52,7 +52,13 @@ export interface Plan {
   readonly runbook: string;
   readonly title: string;
   /** The runbook's file as it was: a run executes this text, whatever becomes of the file. */
-  readonly source: { readonly file: string; readonly sha256: string; readonly text: string };
+  /** The runbook as it was planned, with the files that it imports. */
+  readonly source: {
+    readonly file: string;
+    readonly sha256: string;
+    readonly text: string;
+    readonly parts: { readonly [path: string]: string };
+  };
   readonly cluster: string;
   readonly params: Params;
   /** What the inventory said: nodes, the instances under them, and the limits that stand in the requests. */

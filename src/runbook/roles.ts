@@ -155,6 +155,22 @@ export function placesOf(state: ClusterState, groups: readonly string[]): readon
   return places.includes(undefined) ? undefined : (places as string[]);
 }
 
+/** Asks one node, and another only if that one does not answer at all: for looks that are repeated for hours. */
+export async function askEither<T>(
+  world: World,
+  first: string,
+  ask: (via: string) => Promise<T>,
+): Promise<T> {
+  try {
+    return await ask(first);
+  } catch (thrown) {
+    if (!(thrown instanceof Failure) || thrown.kind !== "unavailable") throw thrown;
+    const via = await askable(world, first);
+    if (via === first) throw thrown;
+    return ask(via);
+  }
+}
+
 /** A node that can be asked for the cluster's state: the wanted one first. */
 export async function askable(world: World, first: string): Promise<string> {
   for (const node of [first, ...world.members.filter((member) => member !== first)]) {

@@ -26,7 +26,16 @@ export {
   standbyFree,
   volumesFound,
 } from "./preflight.ts";
-export { allOffline, allOnline, askable, placesOf, roles, type RoleMirror, type Roles } from "./roles.ts";
+export {
+  allOffline,
+  allOnline,
+  askable,
+  askEither,
+  placesOf,
+  roles,
+  type RoleMirror,
+  type Roles,
+} from "./roles.ts";
 export {
   approve,
   check,

@@ -110,9 +110,14 @@ broken("plan file", 2, {
   "its runbook was edited": planFile((plan) =>
     signedAnew({
       ...plan,
-      source: { ...plan.source, text: plan.source.text.replace("stopGroup", "startGroup") },
+      source: { ...plan.source, text: plan.source.text.replace("armTimer,", "") },
     }),
   ),
+  "a file that its runbook imports was edited": planFile((plan) => {
+    const service = plan.source.parts["steps/service.ts"] ?? "";
+    const parts = { ...plan.source.parts, "steps/service.ts": service.replace("stopGroup", "startGroup") };
+    return signedAnew({ ...plan, source: { ...plan.source, parts } });
+  }),
   "it is for another cluster than the one named": planFile((plan) => plan, "staging"),
   "its cluster is not in the inventory": planFile((plan) => signedAnew({ ...plan, cluster: "gone" })),
 });
@@ -273,6 +278,12 @@ broken("runbook file", 2, {
   "its text cannot be read": ownRunbook(`${head}export default runbook({ title: "Mine", steps: () => ({ `),
   "it imports something else": ownRunbook(
     `import { readFileSync } from "node:fs";\n${head}readFileSync("x");`,
+  ),
+  "it imports a file that is not there": ownRunbook(
+    `import { shared } from "./steps/shared.ts";\n${head}export default runbook({ title: shared, steps: () => ({}) });\n`,
+  ),
+  "it imports a file from outside of its folder": ownRunbook(
+    `import { shared } from "../shared.ts";\n${head}export default runbook({ title: shared, steps: () => ({}) });\n`,
   ),
   "it exports nothing": ownRunbook(`${head}runbook({ title: "Mine", steps: () => ({}) });\n`),
   "a step's name with a blank": ownRunbook(

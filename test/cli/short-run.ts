@@ -159,7 +159,7 @@ export const plan: Plan = {
   format: 1,
   runbook: "backup-standby",
   title: "Back up the standby node",
-  source: { file: "runbooks/backup-standby.ts", sha256: "5".repeat(64), text: "" },
+  source: { file: "runbooks/backup-standby.ts", sha256: "5".repeat(64), text: "", parts: {} },
   cluster: "prod",
   members: ["server1", "server2"],
   instances: { server1: "i-1", server2: "i-2" },

@@ -1,5 +1,7 @@
 /** Plays one case in a world of its own: kills the product where the case says, lets happen what it says, resumes, judges. */
-import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
+import { readSource } from "../../dist/src/cli/source.js";
 
 import { effectsOf, endOf, judgeAlways, judgeAsUndisturbed } from "./judge.mjs";
 import { killAtWrite, openWorld } from "./world.mjs";
@@ -18,20 +20,21 @@ const asking = `await world.cloud.createSnapshotSet({`;
  * serves an undisturbed run, and a lost reply, as well as the real one.
  */
 export function withoutLookUp() {
-  const file = new URL("../../runbooks/backup-standby.ts", import.meta.url);
-  let text = readFileSync(file, "utf8");
+  const source = readSource(fileURLToPath(new URL("../../runbooks/backup-standby.ts", import.meta.url)));
+  const file = "steps/cut.ts";
+  let text = source.parts[file] ?? "";
   const replaced = [
     [lookUp, `if (!asked) return undefined;\n    ${lookUp}`],
     [lookUpBefore, `return undefined;`],
     [asking, `asked = true;\n    ${asking}`],
-    [`export default runbook`, `let asked = false;\n\nexport default runbook`],
+    [`export const snapshotVolumes`, `let asked = false;\n\nexport const snapshotVolumes`],
   ];
   for (const [old, mutated] of replaced) {
     if (text.split(old).length !== 2)
       throw new Error(`the control cannot be made: ${JSON.stringify(old)} is not once in the runbook`);
     text = text.replace(old, () => mutated);
   }
-  return text;
+  return { [source.file]: source.text, ...source.parts, [file]: text };
 }
 
 export async function play(one, { pace, undisturbed, keep, gate }) {

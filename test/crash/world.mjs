@@ -13,7 +13,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { performance } from "node:perf_hooks";
 import { fileURLToPath } from "node:url";
 
@@ -32,13 +32,16 @@ const preload = fileURLToPath(new URL("preload.cjs", import.meta.url));
 /** A product that neither ends nor moves for so long (real time) hangs. */
 const longestMs = 180_000;
 
-/** `runbook` is a text to be used instead of the product's own. */
+/** `runbook`: texts by their paths, to be used instead of the product's own runbook. */
 export async function openWorld({ shape, pace, seed, runbook }) {
   const home = mkdtempSync(join(tmpdir(), "runbook-crash-"));
   const folder = join(home, "lab");
   const cwd = join(home, "work");
   mkdirSync(join(cwd, "runbooks"), { recursive: true });
-  if (runbook !== undefined) writeFileSync(join(cwd, "runbooks", "backup-standby.ts"), runbook);
+  for (const [path, text] of Object.entries(runbook ?? {})) {
+    mkdirSync(dirname(join(cwd, "runbooks", path)), { recursive: true });
+    writeFileSync(join(cwd, "runbooks", path), text);
+  }
   const now = Date.now();
   const paced = { pace, originReal: now, originWorld: now };
   const served = await serveLab({

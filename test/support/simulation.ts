@@ -6,7 +6,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { loadRunbook, readSource, type Source } from "../../src/cli/load.ts";
+import { loadRunbook } from "../../src/cli/load.ts";
+import { readSource, type Source } from "../../src/cli/source.ts";
 import { openRunsOn } from "../../src/cli/runs-seen.ts";
 import { openAws } from "../../src/drivers/aws/driver.ts";
 import { openClusterpro } from "../../src/drivers/clusterpro/driver.ts";
