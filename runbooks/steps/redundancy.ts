@@ -15,6 +15,7 @@ import {
   readMirrors,
   roles,
   step,
+  wait,
   type BreakSeen,
   type Mine,
   type Step,
@@ -186,6 +187,17 @@ export interface Break {
   /** The groups were offline immediately before the break and when it was proven. */
   readonly groupsOffline: boolean;
 }
+
+/** Also after the groups have moved: the mirror is in sync before the other side is broken away. */
+export const inSyncAfterMove = wait({
+  title: "Every mirror is GREEN on both sides after the move",
+  done: async (world) => {
+    const { active, mirrors } = world.outcomeOf(roles);
+    const states = await readMirrors(world, mirrors, active);
+    return states.every(isInSync) ? { mirrors: states.map((mirror) => mirror.mirror) } : undefined;
+  },
+  within: (world) => hours(world.settings.copyHours),
+});
 
 /** The break of every mirror as it shows now; undefined unless all are broken, and as `known` if they were seen before. */
 export async function findBreaks(

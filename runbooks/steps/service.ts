@@ -10,6 +10,7 @@ import {
   Failure,
   hours,
   minutes,
+  notYet,
   placesOf,
   readMirrors,
   roles,
@@ -121,7 +122,12 @@ export const serviceBack = step({
         ? groups
         : groups.filter((group) => !allOffline(state, [group]));
     const places = placesOf(state, ours);
-    return places && { places };
+    return places && { places, told: leftAlone(groups, ours) };
+  },
+  // After a boot the cluster's software comes up by itself, and starts the groups: until then no start could work.
+  must: async (world) => {
+    const state = await world.cluster.getState(await askable(world, world.outcomeOf(roles).active));
+    return Object.values(state.nodes).includes("online") ? undefined : notYet;
   },
   do: async (world) => {
     const { groups } = world.outcomeOf(roles);
@@ -202,7 +208,7 @@ export const serviceRuns = step({
     const state = await world.cluster.getState(await askable(world, active));
     const standing = groups.filter((group) => !allOffline(state, [group]));
     const places = placesOf(state, standing);
-    return places && { places, stoppedMeanwhile: groups.filter((group) => !standing.includes(group)) };
+    return places && { places, told: leftAlone(groups, standing) };
   },
   patience: minutes(3),
   do: async (world) => {
@@ -222,6 +228,14 @@ export const serviceRuns = step({
   },
   within: hours(1),
 });
+
+function leftAlone(groups: readonly string[], others: readonly string[]): readonly string[] {
+  return groups
+    .filter((group) => !others.includes(group))
+    .map(
+      (group) => `${group} is stopped: somebody stopped it since this run had started it, and it is left so`,
+    );
+}
 
 export async function findGreenNode(world: World): Promise<string> {
   const { active, standby, mirrors } = world.outcomeOf(roles);

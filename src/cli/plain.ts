@@ -1,7 +1,7 @@
 /** A run as lines for pipes, logs and schedulers: one for each thing worth telling, and never a question. */
 import type { Line } from "../engine/logbook.ts";
 import type { Request } from "../ports/driver.ts";
-import type { Exposure } from "../runbook/step.ts";
+import { toldIn, type Exposure } from "../runbook/step.ts";
 import { dateAndTime, lasting, oneLine, shortRequest, timeOfDay } from "./format.ts";
 import { textOf, titleOf, troubleOf, type StepView, type View } from "./view.ts";
 import { exposedFor } from "./windows.ts";
@@ -17,6 +17,10 @@ export interface PlainOptions {
 export function plainLine(line: Line, view: View, options: PlainOptions = {}): string | undefined {
   const text = tell(line, view);
   return text === undefined ? undefined : `${stamp(line.at, options)} ${oneLine(text)}`;
+}
+
+function also(told: readonly string[]): string {
+  return told.map((line) => `; ${line}`).join("");
 }
 
 function stamp(at: number, { time = "local", zone }: PlainOptions): string {
@@ -38,16 +42,16 @@ function tell(line: Line, view: View): string | undefined {
       return `▸ ${title}${begins(view, unit, at)}`;
     case "outcome":
       return body["already"] === true
-        ? `– ${title}: it holds, nothing was sent${over(view, at)}`
-        : `✓ ${title}${took(step)}${over(view, at)}`;
+        ? `– ${title}: it holds, nothing was sent${over(view, at)}${also(toldIn(body["found"]))}`
+        : `✓ ${title}${took(step)}${over(view, at)}${also(toldIn(body["found"]))}`;
     case "failure":
       return `✗ ${title}: ${because(body["trouble"])}`;
     case "verb":
       return tellVerb(body);
     case "undone":
       return body["already"] === true
-        ? `↩ ${title}: nothing to give back${over(view, at)}`
-        : `↩ ${title}: given back${took(step)}${over(view, at)}`;
+        ? `↩ ${title}: nothing to give back${over(view, at)}${also(toldIn(body))}`
+        : `↩ ${title}: given back${took(step)}${over(view, at)}${also(toldIn(body))}`;
     case "not-undone":
       return body["again"] === true
         ? `! ${title}: not given back yet, it is tried again: ${because(body["trouble"])}`

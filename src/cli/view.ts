@@ -8,7 +8,7 @@ import type { Trouble } from "../engine/machine.ts";
 import { wayBack, type WayBack } from "../engine/way-back.ts";
 import type { Request } from "../ports/driver.ts";
 import type { Plan } from "../runbook/plan.ts";
-import type { Exposure, StepKind } from "../runbook/step.ts";
+import type { Exposure, StepKind, UndoWhen } from "../runbook/step.ts";
 import { progressOf, type Progress } from "./progress.ts";
 import { endsExposure, forecastOf, type ExposureView, type Forecast } from "./windows.ts";
 
@@ -42,6 +42,7 @@ export interface StepView {
   readonly seen: { readonly [about: string]: Progress };
   readonly note: string | undefined;
   readonly exposes: Exposure | undefined;
+  readonly undoWhen: UndoWhen | undefined;
   readonly ends: string | undefined;
   readonly canBeGivenBack: boolean;
   /** Verbs that are sent again and again while the run is alive: no news each time. */
@@ -114,6 +115,7 @@ export function emptyView(plan: Plan, run: string, forecast: Forecast = noHistor
       seen: {},
       note: undefined,
       exposes: unit.exposes,
+      undoWhen: unit.undoWhen,
       ends: unit.ends,
       canBeGivenBack: unit.undo.length > 0,
       renewals: unit.sends.flatMap((send) => (send.renewal === true ? [send.request.verb] : [])),

@@ -39,7 +39,13 @@ export type RunEvent =
       readonly by: string;
       readonly why: string;
     }
-  | { readonly type: "undone"; readonly unit: string; readonly already: boolean }
+  | {
+      readonly type: "undone";
+      readonly unit: string;
+      readonly already: boolean;
+      /** What the last look found that a person should know. */
+      readonly told?: readonly string[];
+    }
   | {
       readonly type: "not-undone";
       readonly unit: string;
@@ -209,6 +215,7 @@ function build(stages: readonly Stage[]): AnyStateMachine {
       .map(({ key, step }) => ({
         key,
         exposes: step.exposes,
+        undoWhen: step.undoWhen,
         keptAlive: step.renew !== undefined,
         canBeGivenBack: step.undo !== undefined,
       })),

@@ -7,7 +7,7 @@ import type { Clock } from "../ports/clock.ts";
 import { fencedOutCode } from "../ports/shell.ts";
 import { undoOf, type Stage, type Unit } from "../runbook/list.ts";
 import { factDifferences, limitOf, notHolding, withCheck, type Plan } from "../runbook/plan.ts";
-import { notYet, type Step, type World } from "../runbook/step.ts";
+import { notYet, toldIn, type Step, type World } from "../runbook/step.ts";
 import { activeUnits, mineOf } from "./fold.ts";
 import type { Logbook } from "./logbook.ts";
 import type { Trouble } from "./machine.ts";
@@ -125,17 +125,25 @@ export async function settle(tools: Tools, unit: Unit): Promise<void> {
 export async function giveBack(tools: Tools, unit: Unit): Promise<void> {
   const world = tools.worldFor(unit, "back");
   let acted = false;
+  const told: string[] = [];
   for (const step of undoOf(unit.step)) {
     const until = tools.clock.now() + limitOf(step, world);
-    const found = await lookUnsettled(tools, unit, step, world);
-    if (found !== undefined) continue;
+    let found = await lookUnsettled(tools, unit, step, world);
     const patientUntil = tools.clock.now() + (step.patience ?? 0);
-    if ((await waitForMoment(tools, unit, step, world, until, patientUntil)) !== undefined) continue;
-    acted = true;
-    if ((await send(tools, unit, step, world, until)) !== undefined) continue;
-    await waitFor(tools, unit, step, world, until);
+    found ??= (await waitForMoment(tools, unit, step, world, until, patientUntil))?.found;
+    if (found === undefined) {
+      acted = true;
+      found =
+        (await send(tools, unit, step, world, until)) ?? (await waitFor(tools, unit, step, world, until));
+    }
+    told.push(...toldIn(found));
   }
-  tools.logbook.note({ type: "undone", unit: unit.key, already: !acted });
+  tools.logbook.note({
+    type: "undone",
+    unit: unit.key,
+    already: !acted,
+    ...(told.length > 0 && { told }),
+  });
 }
 
 /** Calls `do` until it went through, or a look shows that its effect is there. */

@@ -4,11 +4,13 @@
  * all, so that neither goes while anything else is open. What a later step has ended is not taken back again, but the
  * service is looked at in any case: it may have been lost for want of the redundancy that the run took.
  */
-import type { Exposure } from "../runbook/step.ts";
+import type { Exposure, UndoWhen } from "../runbook/step.ts";
 
 export interface BackUnit {
   readonly key: string;
   readonly exposes: Exposure | undefined;
+  /** Where the rule is not for it (src/runbook/step.ts). */
+  readonly undoWhen: UndoWhen | undefined;
   /** A marker, a timer: renewed for as long as it is there. */
   readonly keptAlive: boolean;
   readonly canBeGivenBack: boolean;
@@ -28,6 +30,7 @@ export function wayBack(units: readonly BackUnit[]): WayBack {
   const rank = (key: string) => {
     const unit = place.get(key)?.unit;
     if (unit?.keptAlive === true) return 3;
+    if (unit?.undoWhen !== undefined) return unit.undoWhen === "in turn" ? 1 : 2;
     return unit?.exposes === "service" ? 0 : unit?.exposes === "redundancy" ? 2 : 1;
   };
   const age = (key: string) => place.get(key)?.i ?? 0;
@@ -37,7 +40,9 @@ export function wayBack(units: readonly BackUnit[]): WayBack {
     list: (begun, isEnded) =>
       sort(
         begun.filter(
-          (key) => place.get(key)?.unit.canBeGivenBack === true && (rank(key) === 0 || !isEnded(key)),
+          (key) =>
+            place.get(key)?.unit.canBeGivenBack === true &&
+            (place.get(key)?.unit.exposes === "service" || !isEnded(key)),
         ),
       ),
     sort,

@@ -37,7 +37,6 @@ export class VirtualClock implements Clock {
   #order = 0;
   #quiet = 0;
   #turning = false;
-  #watching = false;
 
   constructor(options: VirtualClockOptions = {}) {
     this.#now = options.start ?? Date.UTC(2026, 2, 1);
@@ -86,7 +85,9 @@ export class VirtualClock implements Clock {
     this.#holds.set(ticket, why);
     this.#watchForSilence();
     return () => {
-      if (this.#holds.delete(ticket)) this.#active();
+      if (!this.#holds.delete(ticket)) return;
+      if (this.#holds.size === 0) watched.delete(this);
+      this.#active();
     };
   }
 
@@ -180,16 +181,25 @@ export class VirtualClock implements Clock {
   }
 
   #watchForSilence(): void {
-    if (this.#watching) return;
-    this.#watching = true;
-    // A hold that is never given back lets the event loop run empty: the process would end without a word.
-    process.once("beforeExit", () => {
-      this.#watching = false;
-      if (this.#holds.size === 0 || this.#sleepers.length === 0) return;
-      const why = [...this.#holds.values()].join(", ");
-      process.stderr.write(
-        `the virtual clock is still held by ${why}; ${this.#sleepers.length} sleepers wait\n`,
-      );
-    });
+    if (!listening) process.once("beforeExit", tellHeld);
+    listening = true;
+    watched.add(this);
   }
+
+  /** Why it stands still, if somebody waits for it. */
+  get heldBy(): string | undefined {
+    if (this.#holds.size === 0 || this.#sleepers.length === 0) return undefined;
+    return `${[...this.#holds.values()].join(", ")}; ${this.#sleepers.length} sleepers wait`;
+  }
+}
+
+// A hold that is never given back lets the event loop run empty: the process would end without a word.
+const watched = new Set<VirtualClock>();
+let listening = false;
+function tellHeld(): void {
+  for (const { heldBy } of watched) {
+    if (heldBy !== undefined) process.stderr.write(`the virtual clock is still held by ${heldBy}\n`);
+  }
+  watched.clear();
+  listening = false;
 }

@@ -65,6 +65,20 @@ export const releaseNodes = step({
       );
     }
   },
+  // A timer that could not be taken away may still have to bring the service back, and it acts only under our mark.
+  must: async (world) => {
+    for (const node of world.members) {
+      const timer = await world.cluster.findDeadMan(node);
+      if (timer?.run === world.run && timer.state === "armed")
+        throw new Failure(
+          "precondition",
+          `the dead-man timer on ${node} is armed, and needs this run's mark to act`,
+          {
+            hint: "once the groups are online, `runbook undo` takes the timer and the marks away",
+          },
+        );
+    }
+  },
   within: minutes(10),
   ends: holdNodes,
 });

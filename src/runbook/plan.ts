@@ -18,6 +18,7 @@ import {
   type Settings,
   type Step,
   type StepKind,
+  type UndoWhen,
 } from "./step.ts";
 import { makeWorld, someRun, type Setting } from "./world.ts";
 
@@ -42,6 +43,7 @@ export interface PlannedUnit {
   readonly sends: readonly PlannedSend[];
   readonly undo: readonly { readonly title: string; readonly sends: readonly PlannedSend[] }[];
   readonly exposes?: Exposure;
+  readonly undoWhen?: UndoWhen;
   /** Title of the step whose exposure ends here. */
   readonly ends?: string;
   readonly withinMs: number;
@@ -51,8 +53,7 @@ export interface Plan {
   readonly format: typeof planFormat;
   readonly runbook: string;
   readonly title: string;
-  /** The runbook's file as it was: a run executes this text, whatever becomes of the file. */
-  /** The runbook as it was planned, with the files that it imports. */
+  /** The runbook's file as it was, with the files that it imports: a run executes these texts, whatever becomes of the files. */
   readonly source: {
     readonly file: string;
     readonly sha256: string;
@@ -191,6 +192,7 @@ async function planUnit(args: {
     sends,
     undo,
     ...(step.exposes !== undefined && { exposes: step.exposes }),
+    ...(step.undoWhen !== undefined && { undoWhen: step.undoWhen }),
     ...(step.ends !== undefined && { ends: step.ends.title }),
     withinMs: limitOf(step, looking),
   };

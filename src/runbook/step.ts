@@ -85,14 +85,26 @@ export interface CallSeen {
 
 export const untouched: Mine = { begun: false, before: undefined, calls: [] };
 
+/** What a person should know of an outcome. */
+export function toldIn(found: unknown): readonly string[] {
+  if (found === null || typeof found !== "object" || !("told" in found) || !Array.isArray(found.told))
+    return [];
+  return found.told.filter((line): line is string => typeof line === "string");
+}
+
 /** What `must` answers when a step cannot act at this moment. */
 export const notYet = "not yet";
+
+export type UndoWhen = "in turn" | "last";
 
 export type Exposure = "service" | "redundancy" | "cost";
 
 export interface StepSpec<T, B> {
   readonly title: string;
-  /** Looks, and answers with what it found, or undefined. Reads only. */
+  /**
+   * Looks, and answers with what it found, or undefined. Reads only. Sentences in `told` of what it found are shown to the
+   * operator.
+   */
   readonly done: (world: World, mine: Mine<B>) => Promise<T | undefined>;
   /** Makes it so; called only when `done` found nothing. May be called again after a lost reply: looks before each part. */
   readonly do?: (world: World, mine: Mine<B>) => Promise<void | typeof notYet>;
@@ -112,6 +124,14 @@ export interface StepSpec<T, B> {
   /** The steps that give back what this one took, in order; each looks before it acts. They get this step's `mine`. */
   readonly undo?: () => Step | readonly Step[];
   readonly exposes?: Exposure;
+  /**
+   * When it is given back, where the rule (the service first, redundancy last; design 3.5) would be wrong. "in turn":
+   * newest first whatever it exposes, as what a service needs to come back (volumes under a node) depends on what was done
+   * after it. "last": after redundancy is back.
+   */
+  readonly undoWhen?: UndoWhen;
+  /** What it finds stands for the outcome of that earlier step from then on, as roles do after a move. */
+  readonly refreshes?: Step;
   /** The step whose exposure is over once this one is done. */
   readonly ends?: Step;
   /** Asked when this step, done earlier, no longer holds while its exposure is open: may the run still go on? Default: no. */
@@ -145,7 +165,7 @@ export function step<T, B = null>(
 export function check<T>(
   title: string,
   find: (world: World) => Promise<T | undefined>,
-  more: { readonly hint?: string; readonly within?: number } = {},
+  more: { readonly hint?: string; readonly within?: number; readonly refreshes?: Step<T> } = {},
 ): Step<T> {
   return {
     kind: "check",
@@ -153,6 +173,7 @@ export function check<T>(
     done: find,
     within: more.within ?? seconds(90),
     ...(more.hint !== undefined && { hint: more.hint }),
+    ...(more.refreshes !== undefined && { refreshes: more.refreshes }),
   };
 }
 

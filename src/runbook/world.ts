@@ -2,7 +2,7 @@ import { invariant } from "../errors.ts";
 import type { Ports } from "../ports/calls.ts";
 import type { Clock } from "../ports/clock.ts";
 import { later } from "./later.ts";
-import { unitsOfStep, type Stage, type Unit } from "./list.ts";
+import { unitsOf, unitsOfStep, type Stage, type Unit } from "./list.ts";
 import type { House, Params, Settings, World } from "./step.ts";
 
 /** What is the same for every step of a run or a plan. */
@@ -44,7 +44,10 @@ export function makeWorld(args: {
 }): World {
   const { setting, ports, who, unit, stages, outcomes, planning } = args;
   const find: World["findOutcome"] = (step) => {
-    const units = unitsOfStep(stages, step);
+    const fresher = unitsOf(stages).findLast(
+      ({ key, step: other }) => other.refreshes === step && outcomes.has(key),
+    );
+    const units = fresher ? [fresher] : unitsOfStep(stages, step);
     const own = units.find((candidate) => candidate.node === unit.node) ?? units[0];
     return own === undefined ? undefined : (outcomes.get(own.key) as never);
   };

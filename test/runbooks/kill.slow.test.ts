@@ -24,7 +24,7 @@ describe("backup-standby, killed before and after rows of its journal and resume
       const bad = await everyRow(
         2,
         mirrors === 1 ? stride : stride * 2,
-        { service, world },
+        { params: { service }, world },
         (outcome) =>
           clean(outcome) &&
           outcome.end === "succeeded" &&
@@ -56,7 +56,7 @@ describe("backup-standby, killed, and resumed after something happened", () => {
         const bad = await everyRow(
           3,
           stride * 2,
-          { service, meanwhile },
+          { params: { service }, meanwhile },
           (outcome) =>
             clean(outcome) &&
             ["succeeded", "given back"].includes(outcome.end) &&
@@ -76,7 +76,7 @@ describe("backup-standby, killed, and resumed after something happened", () => {
         3,
         stride * 2,
         {
-          service,
+          params: { service },
           meanwhile: async (sim) => {
             await sim.lab.failover();
             await sim.clock.sleep(4 * 60_000);

@@ -1,11 +1,12 @@
 /** Kills a runner at one row of its journal, lets something happen, resumes, and tells what came of it. */
 import { describeWorld, differences } from "../../src/lab/compare.ts";
+import type { Params } from "../../src/runbook/step.ts";
 import { openSimulation, type Simulation, type SimulationOptions } from "./simulation.ts";
 
 export interface Killing {
   readonly row: number;
   readonly when: "before" | "after";
-  readonly service: "early" | "late";
+  readonly params: Params;
   /** What happens while nobody is at work. */
   readonly meanwhile?: (sim: Simulation) => Promise<void>;
   readonly world?: SimulationOptions;
@@ -29,12 +30,12 @@ export interface Outcome {
   readonly story: readonly string[];
 }
 
-export async function killAndResume({ row, when, service, meanwhile, world }: Killing): Promise<Outcome> {
+export async function killAndResume({ row, when, params, meanwhile, world }: Killing): Promise<Outcome> {
   const sim = await openSimulation({ ...world, cloud: { listLagSeconds: 20, ...world?.cloud } });
   try {
     const before = describeWorld(sim.lab);
     const first = sim.runner();
-    const plan = await first.plan({ service });
+    const plan = await first.plan(params);
     const walk = await first.start(plan, { dieAtRow: { row, when } });
     const ended = await Promise.race([walk.go(), untilDead(sim, first)]);
     if (ended) return nothingReached;

@@ -4,7 +4,7 @@
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 
 import { loadRunbook } from "../../src/cli/load.ts";
 import { readSource, type Source } from "../../src/cli/source.ts";
@@ -185,7 +185,7 @@ export async function openSimulation(options: SimulationOptions = {}): Promise<S
       plan: async (params = {}) =>
         makePlan({
           runbook,
-          name: "backup-standby",
+          name: basename(runbookFile, ".ts"),
           source,
           tool: "test",
           connect: connectTo(await ready(), own),

@@ -1,0 +1,136 @@
+/** Moving the groups to the other node, and back: each move is a short outage of its own. */
+import {
+  allOnline,
+  askEither,
+  assertInSync,
+  check,
+  Failure,
+  hours,
+  minutes,
+  readMirrors,
+  roles,
+  step,
+  wait,
+  type Mine,
+  type Roles,
+  type Step,
+  type World,
+} from "runbook";
+
+/** From here on, "active" is where the groups will run, and "standby" the node that served when the run began. */
+export const rolesAfterMove = check<Roles>(
+  "After the move the other node is the active one",
+  async (world) => {
+    const now = world.outcomeOf(roles);
+    if (now.stopped.length > 0)
+      throw new Failure(
+        "precondition",
+        `${now.stopped.join(", ")} has a mirror and is stopped: its mirror could not be moved with the others`,
+        { hint: "start it, or back up the standby instead" },
+      );
+    return { ...now, active: now.standby, standby: now.active };
+  },
+  { refreshes: roles },
+);
+
+export const moveGroups = step({
+  title: "Move the groups to the other node",
+  exposes: "service",
+  done: async (world, mine: Mine) => {
+    const { active, groups } = world.outcomeOf(roles);
+    const { groups: found } = await state(world);
+    // Under way, and not yet whole: it may also have failed, which is looked at until the limit.
+    if (mine.begun && groups.some((group) => found[group]?.status === "pending")) return undefined;
+    return groups.every((group) => found[group]?.node === active) ? { groups } : undefined;
+  },
+  must: async (world) => {
+    const { active, standby, mirrors } = world.outcomeOf(roles);
+    const found = await state(world);
+    if (found.nodes[active] !== "online")
+      throw new Failure("precondition", `${active} is ${found.nodes[active] ?? "unknown"} in the cluster`);
+    assertInSync(await readMirrors(world, mirrors, standby));
+  },
+  do: (world) => move(world, "away"),
+  within: hours(2),
+  undo: (): Step => moveBackIfMoved,
+  // Its own node can take the groups only when its mirror is GREEN again.
+  undoWhen: "last",
+  // The cluster or a person moved them again: the node to be backed up may serve now.
+  ifUndone: async () => false,
+});
+
+export const groupsMoved = wait({
+  title: "The groups run as a whole on the other node",
+  ends: moveGroups,
+  done: async (world) => {
+    const { active, groups } = world.outcomeOf(roles);
+    return allOnline(await state(world), groups, active) ? { node: active } : undefined;
+  },
+  within: hours(1),
+});
+
+/** On the way back: only what this run moved, and only onto a side that is GREEN. */
+const moveBackIfMoved = step({
+  title: "Move the groups back to where they were found",
+  done: async (world) => {
+    const { standby, groups } = world.outcomeOf(roles);
+    const found = await state(world);
+    return groups.every((group) => found.groups[group]?.node === standby) && allOnline(found, groups, standby)
+      ? { node: standby }
+      : undefined;
+  },
+  must: (world) => assertMayGoBack(world),
+  do: (world) => move(world, "back"),
+  within: hours(3),
+});
+
+export const moveBack = step({
+  title: "Move the groups back to the node where they were found",
+  exposes: "service",
+  done: async (world) => {
+    const { standby, groups } = world.outcomeOf(roles);
+    const { groups: found } = await state(world);
+    return groups.every((group) => found[group]?.node === standby) ? { groups } : undefined;
+  },
+  must: (world) => assertMayGoBack(world),
+  do: (world) => move(world, "back"),
+  within: hours(2),
+  undo: (): Step => moveBackIfMoved,
+  undoWhen: "last",
+  ifUndone: async () => false,
+});
+
+export const groupsMovedBack = wait({
+  title: "The groups run as a whole where they were found",
+  ends: moveBack,
+  done: async (world) => {
+    const { standby, groups } = world.outcomeOf(roles);
+    return allOnline(await state(world), groups, standby) ? { node: standby } : undefined;
+  },
+  within: minutes(60),
+});
+
+async function assertMayGoBack(world: World): Promise<void> {
+  const { active, standby, mirrors } = world.outcomeOf(roles);
+  const found = await state(world);
+  if (found.nodes[standby] !== "online")
+    throw new Failure("unavailable", `${standby} is ${found.nodes[standby] ?? "unknown"} in the cluster`);
+  const states = await askEither(world, active, (via) => readMirrors(world, mirrors, via));
+  assertInSync(states);
+}
+
+async function move(world: World, where: "away" | "back"): Promise<void> {
+  const { active, standby, groups } = world.outcomeOf(roles);
+  const [from, to] = where === "away" ? [standby, active] : [active, standby];
+  for (const group of groups) {
+    await world.unless(
+      async () => (await state(world)).groups[group]?.node === to,
+      () => world.cluster.moveGroup({ group, from, to }),
+    );
+  }
+}
+
+function state(world: World) {
+  const { active } = world.outcomeOf(roles);
+  return askEither(world, active, (via) => world.cluster.getState(via));
+}

@@ -1,0 +1,170 @@
+/**
+ * The laws of every runbook, played in the lab: it reaches its end and leaves the world as it was, and each of its writes
+ * may fail, before or after its effect, once or for good. Which writes there are is learnt from an undisturbed run.
+ */
+import { commandsFor } from "../../src/cli/by-hand.ts";
+import { parsePasted } from "../../src/cli/lab-paste.ts";
+import { describeWorld, differences } from "../../src/lab/compare.ts";
+import { settle, typeLine } from "../../src/lab/hands.ts";
+import type { Fault } from "../../src/lab/world.ts";
+import type { Params } from "../../src/runbook/step.ts";
+import { openSimulation, type Simulation, type SimulationOptions } from "./simulation.ts";
+
+export interface Played {
+  readonly end: string;
+  readonly why: string;
+  /** What differs from the world before the run, once it has come to rest. */
+  readonly changed: readonly string[];
+  readonly breaches: readonly string[];
+  readonly gaps: readonly string[];
+  /** What a stuck run printed for a person; it was pasted. */
+  readonly byHand: readonly string[];
+  readonly story: readonly string[];
+}
+
+export interface Play {
+  readonly runbook: string;
+  readonly params?: Params;
+  readonly world?: SimulationOptions;
+  /** Before the run is planned: a backup that is to be restored, files that were deleted. */
+  readonly prepare?: (sim: Simulation) => Promise<void>;
+  /** Differences that belong to the run's good end. */
+  readonly mayChange?: RegExp;
+}
+
+/** A write as the lab received it, with how many of its like came before. */
+export interface Write {
+  readonly line: string;
+  readonly node: string | undefined;
+  readonly fault: Pick<Fault, "match" | "node" | "skip">;
+}
+
+export async function playOnce(
+  play: Play,
+  faults: readonly Parameters<Simulation["lab"]["heart"]["addFault"]>[0][] = [],
+): Promise<{ played: Played; writes: readonly Write[] }> {
+  const sim = await openSimulation({ ...play.world, runbook: play.runbook });
+  try {
+    await play.prepare?.(sim);
+    await settle(sim.lab);
+    const before = describeWorld(sim.lab);
+    const runner = sim.runner();
+    const plan = await runner.plan(play.params);
+    const heard = sim.lab.heart.received.length;
+    for (const fault of faults) sim.lab.heart.addFault(fault);
+    const walk = await runner.start(plan);
+    const ended = await walk.go();
+    await walk.close();
+    const writes = writesIn(sim, heard, walk.run);
+    const byHand =
+      ended.end === "stuck"
+        ? ended.left.flatMap(({ unit }) => commandsFor(plan, unit.key, walk.logbook.lines))
+        : [];
+    sim.lab.heart.faults.length = 0;
+    if (byHand.length > 0) await paste(sim, byHand);
+    await settle(sim.lab);
+    const changed = differences(before, describeWorld(sim.lab)).map(String);
+    return {
+      played: {
+        end: ended.end,
+        why: ended.why ?? "",
+        changed: changed.filter((line) => !(play.mayChange?.test(line) ?? false)),
+        breaches: sim.breaches.map(({ what }) => what),
+        gaps: sim.gaps(),
+        byHand,
+        story: walk.logbook.lines
+          .filter(({ kind }) => kind !== "read")
+          .map(
+            ({ at, kind, body }) =>
+              `${new Date(at).toISOString()} ${kind} ${JSON.stringify(body).slice(0, 240)}`,
+          ),
+      },
+      writes,
+    };
+  } finally {
+    sim.close();
+  }
+}
+
+/** A fault meets what the node was given (a script with its name and arguments last), or the name of the cloud's operation. */
+function writesIn(sim: Simulation, from: number, run: string): readonly Write[] {
+  const seen = new Map<string, number>();
+  return sim.lab.heart.received.slice(from).flatMap((row): Write[] => {
+    const match = row.to === "cloud" ? `/^${row.operation ?? ""}$/` : patternOf(row.line, run);
+    const key = `${row.node ?? "cloud"} ${match}`;
+    const skip = seen.get(key) ?? 0;
+    // Dry runs count too: they are the same operation.
+    seen.set(key, skip + 1);
+    if (row.class !== "write" || /renewMarker|renew-dead-man/.test(row.line)) return [];
+    const fault = { match, ...(row.node !== undefined && { node: row.node }), skip };
+    return [{ line: row.line, node: row.node, fault }];
+  });
+}
+
+/** Names that are new in each run are left open; the rest of the line is exact. */
+function patternOf(line: string, run: string): string {
+  const open = escape(line)
+    .replaceAll(run, "[a-z0-9]+")
+    .replace(/pid \d+/g, "pid \\d+")
+    .replace(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, "\\S+");
+  return line.startsWith("runbook-") ? `/${open}$/` : `/^${open}$/`;
+}
+
+function escape(text: string): string {
+  return text.replace(/[.*+?^${}()|[\]\\/]/g, "\\$&");
+}
+
+async function paste(sim: Simulation, lines: readonly string[]): Promise<void> {
+  const names = [...sim.lab.nodes.keys()];
+  for (const { node, command } of parsePasted(lines.join("\n"), names)) {
+    await settle(sim.lab);
+    await typeLine(sim.lab, { markPerson: () => undefined } as never, command, node).catch(() => undefined);
+  }
+}
+
+/** A command that takes its node down: whether it worked cannot be told from its answer. */
+const takesNodeDown = /^clp(backup|restore)\.sh /;
+
+/**
+ * Plays a run for each of its writes, with that write failing. What may come of it: everything given back; or, where the
+ * cloud's own trouble can be looked at and cured, or the answer says nothing, success; or stuck, with commands that bring
+ * it back when they are pasted. One line for each that ended otherwise.
+ */
+export async function failEach(
+  play: Play,
+  how: { readonly times: 1 | "for good"; readonly stride?: number; readonly from?: number },
+): Promise<readonly string[]> {
+  const bad: string[] = [];
+  const { writes } = await playOnce(play);
+  const times = how.times === 1 ? 1 : Infinity;
+  const only = process.env["WRITE"];
+  for (let n = how.from ?? 0; n < writes.length; n += how.stride ?? 1) {
+    const write = writes[n];
+    if (!write || (only !== undefined && Number(only) !== n)) continue;
+    const actions: readonly Fault["action"][] =
+      write.node === undefined
+        ? times === 1
+          ? ["deny", "lose-after", "throttle"]
+          : ["deny"]
+        : times === 1
+          ? ["fail-before", "fail-after"]
+          : ["fail-before"];
+    for (const action of actions) {
+      const { played } = await playOnce(play, [{ ...write.fault, action, times }]);
+      const cured = action === "lose-after" || action === "throttle" || takesNodeDown.test(write.line);
+      const ends = ["given back", ...(cured ? ["succeeded"] : []), ...(times === 1 ? [] : ["stuck"])];
+      const fine =
+        ends.includes(played.end) &&
+        (played.changed.length === 0 || played.end === "succeeded") &&
+        played.breaches.length === 0 &&
+        played.gaps.length === 0;
+      if (fine) continue;
+      const { story, ...rest } = played;
+      bad.push(
+        `write ${n} (${write.node ?? "cloud"}: ${write.line.slice(0, 60)}) ${action}: ${JSON.stringify(rest)}`,
+      );
+      if (only !== undefined) process.stderr.write(`${story.join("\n")}\n`);
+    }
+  }
+  return bad;
+}
