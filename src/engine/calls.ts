@@ -11,7 +11,14 @@ import type { Logbook } from "./logbook.ts";
 const keepText = 64 * 1024;
 const keepAnswer = 16 * 1024;
 
-const moving = new Set(["percent", "progressPercent", "uptimeSeconds", "secondsLeft", "dueUptimeSeconds"]);
+const moving = new Set([
+  "percent",
+  "progressPercent",
+  "uptimeSeconds",
+  "secondsLeft",
+  "dueUptimeSeconds",
+  "etaSeconds",
+]);
 
 export interface Guarding {
   readonly plan: Plan;

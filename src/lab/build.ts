@@ -218,6 +218,10 @@ export function buildLab(options: LabOptions): Lab {
       clean: kind === "root" ? powerOff : !dirty,
     };
   });
+  // The agent of a mirror keeps its partitions open, mounted or not.
+  cloud.describeOpen((volume) =>
+    clusters.some(({ mirrors }) => mirrors.some(({ loaded }) => [...loaded.values()].includes(volume))),
+  );
   // What the building did is no history of the world.
   heart.effects.length = 0;
   heart.received.length = 0;

@@ -56,12 +56,52 @@ export interface VolumeRecord {
   readonly key: string | undefined;
   /** The snapshot that it was made from. */
   readonly snapshot: string | undefined;
+  /** Made by a call, not with the world: lists show it late. */
+  readonly byApi: boolean;
+  /** There was a credit of fast snapshot restore when it was made: nothing of it has to come over any more. */
+  readonly fastRestored: boolean;
+  /** How the content of the snapshot comes over; only where it was made from one. */
+  readonly initialization: Initialization | undefined;
   readonly createdAt: number;
   tags: Tags;
   state: "creating" | "available" | "in-use" | "deleting" | "deleted" | "error";
   content: Content;
   readonly attachment: Dated<AttachmentRecord | undefined>;
   lastCutAt: number | undefined;
+}
+
+export interface Initialization {
+  /** MiB/s that were asked for; otherwise it comes as it comes. */
+  readonly rateMiBps: number | undefined;
+  readonly from: number;
+  readonly until: number;
+}
+
+/** A lock of a snapshot as it was asked for; its state and its end follow from these and the time. */
+export interface LockRecord {
+  readonly mode: "governance" | "compliance";
+  readonly at: number;
+  readonly days: number | undefined;
+  /** A fixed end, in place of days. */
+  readonly endsAt: number | undefined;
+  readonly coolOffHours: number | undefined;
+}
+
+export type FastRestoreState = "enabling" | "optimizing" | "enabled" | "disabling" | "disabled";
+
+/** Fast restore of one snapshot in one zone, since it was last switched on. */
+export interface FastRestoreRecord {
+  readonly snapshot: string;
+  readonly zone: string;
+  readonly sizeGiB: number;
+  readonly state: Dated<FastRestoreState>;
+  reason: string;
+  /** When it came into each of its states. */
+  readonly times: { [State in FastRestoreState]?: number };
+  /** As they were at `creditedAt`. */
+  credits: number;
+  creditedAt: number;
+  timer: { cancel(): void } | undefined;
 }
 
 export interface SnapshotRecord {
@@ -80,6 +120,8 @@ export interface SnapshotRecord {
   readonly truth: CutTruth;
   tags: Tags;
   state: "pending" | "completed" | "error";
+  tier: "standard" | "archive";
+  lock: LockRecord | undefined;
   /** A record that was deleted while pending stays, since it counts against the volume's limit until it is done. */
   deleted: boolean;
   completedAt: number | undefined;
@@ -111,6 +153,23 @@ export interface CloudSettings {
   readonly attachSeconds: number;
   readonly detachSeconds: number;
   readonly createVolumeSeconds: number;
+  readonly deleteVolumeSeconds: number;
+  /** How fast a volume from a snapshot becomes whole by itself, if nothing was paid for. */
+  readonly lazyMiBps: number;
+  /** How old the progress of that is that the API shows: up to five minutes (reference aws-ebs 2). */
+  readonly initializationLagSeconds: number;
+  /** All that may be asked for at one time in the region, MiB/s (reference aws-ebs 5). */
+  readonly initializationLimitMiBps: number;
+  /** How long the API remembers a token of CreateVolume: about twelve hours, as was measured (reference aws-ebs 3.4). */
+  readonly tokenHours: number;
+  readonly volumeLimit: number;
+  /** Volumes of one instance, root included. */
+  readonly attachmentLimit: number;
+  /** Fast snapshot restore: from `enabling` to `optimizing`, and from `disabling` to `disabled`. */
+  readonly fastRestoreEnablingSeconds: number;
+  readonly fastRestoreDisablingSeconds: number;
+  /** How many pairs of snapshot and zone may be on; whether AWS counts pairs or snapshots is not known (ibid.). */
+  readonly fastRestoreLimit: number;
   /** How long a reply takes. */
   readonly latencyMs: number;
   /** In process, a call that is never answered ends after this much of the lab's time, so that nothing waits for ever. */
@@ -138,6 +197,16 @@ export const defaultSettings: CloudSettings = {
   attachSeconds: 2,
   detachSeconds: 2,
   createVolumeSeconds: 3,
+  deleteVolumeSeconds: 5,
+  lazyMiBps: 40,
+  initializationLagSeconds: 60,
+  initializationLimitMiBps: 5000,
+  tokenHours: 12,
+  volumeLimit: 5000,
+  attachmentLimit: 27,
+  fastRestoreEnablingSeconds: 15,
+  fastRestoreDisablingSeconds: 15,
+  fastRestoreLimit: 50,
   latencyMs: 50,
   hangMs: 600_000,
   pageSize: 1000,
@@ -151,10 +220,16 @@ export interface CloudState {
   readonly volumes: Map<string, VolumeRecord>;
   readonly snapshots: Map<string, SnapshotRecord>;
   /** What was asked with each token of CreateVolume, and the volume that came of it. */
-  readonly tokens: Map<string, { readonly asked: string; readonly volume: string }>;
+  readonly tokens: Map<string, { readonly asked: string; readonly volume: string; readonly at: number }>;
+  /** By snapshot and zone; those that were switched off again stay, as `disabled`. */
+  readonly fastRestores: Map<string, FastRestoreRecord>;
+  /** Keys that the caller may not use: what is made with one fails after the call succeeded (reference aws-ebs 2). */
+  readonly badKeys: Set<string>;
   readonly listeners: PowerListener[];
   /** The nodes part's word on a volume at its cut. */
   describeCut: ((volume: string) => CutTruth) | undefined;
+  /** The nodes part's word on whether a guest has a volume open: then it cannot be detached yet. */
+  isOpen: ((volume: string) => boolean) | undefined;
 }
 
 /** A refusal of the cloud, with the code and the HTTP status that its API gives. */

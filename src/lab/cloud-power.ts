@@ -10,7 +10,7 @@ import {
   type InstanceState,
   type StateReason,
 } from "./cloud-model.ts";
-import { deleteNow, detachNow } from "./cloud-volumes.ts";
+import { deleteNow, detachNow, letGoOf } from "./cloud-volumes.ts";
 
 export interface StopOptions {
   /** Cuts power sooner under a guest that does not go; it is asked first all the same (reference aws-ebs 2). */
@@ -118,6 +118,7 @@ export function checkCanStop(instance: InstanceRecord): void {
 export function guestOff(state: CloudState, instance: InstanceRecord): void {
   if (!instance.power) return;
   instance.power = false;
+  letGoOf(state, instance);
   const asked = instance.state.now.state === "stopping";
   if (!asked && instance.onGuestShutdown === "terminate") {
     move(state, instance, "shutting-down", byGuest);
@@ -173,6 +174,7 @@ function losePower(state: CloudState, instance: InstanceRecord): void {
     instance: instance.id,
   });
   for (const listener of state.listeners) listener.powerLost(instance.id);
+  letGoOf(state, instance);
 }
 
 function stopped(state: CloudState, instance: InstanceRecord): void {

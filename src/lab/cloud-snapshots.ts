@@ -133,6 +133,8 @@ function cut(
     truth,
     tags: { ...tags },
     state: "pending",
+    tier: "standard",
+    lock: undefined,
     deleted: false,
     completedAt: undefined,
     reason: undefined,

@@ -5,6 +5,8 @@
  * The rules are those of reference aws-ebs 2 to 4. Every change of the world is booked with the heart; whoever wants
  * to judge what happened reads the effects, never the replies.
  */
+import { FastRestores } from "./cloud-fast-restore.ts";
+import { Locks } from "./cloud-locks.ts";
 import {
   Dated,
   defaultSettings,
@@ -49,6 +51,8 @@ import {
   createVolume,
   deleteVolume,
   detachVolume,
+  setDeleteOnTermination,
+  volumeAt,
   type NewVolume,
 } from "./cloud-volumes.ts";
 import type { Content, CutTruth, Hardware, Heart, PowerListener } from "./world.ts";
@@ -95,6 +99,10 @@ export class Cloud implements Hardware {
   readonly settings: CloudSettings;
   /** Operations that are refused with UnauthorizedOperation. */
   readonly denied: Set<string>;
+  /** Keys that cannot be used: a volume with one fails after the call that made it. */
+  readonly badKeys = new Set<string>();
+  readonly fastRestores: FastRestores;
+  readonly locks: Locks;
   readonly #state: CloudState;
   #requests = 0;
 
@@ -110,9 +118,14 @@ export class Cloud implements Hardware {
       volumes: new Map(),
       snapshots: new Map(),
       tokens: new Map(),
+      fastRestores: new Map(),
+      badKeys: this.badKeys,
       listeners: [],
       describeCut: undefined,
+      isOpen: undefined,
     };
+    this.fastRestores = new FastRestores(this.#state);
+    this.locks = new Locks(this.#state);
   }
 
   // Building the world, before anything is booked.
@@ -162,6 +175,9 @@ export class Cloud implements Hardware {
       encrypted: spec.encrypted ?? spec.key !== undefined,
       key: spec.key,
       snapshot: undefined,
+      byApi: false,
+      fastRestored: false,
+      initialization: undefined,
       createdAt: now,
       tags: { ...spec.tags },
       state: "available",
@@ -242,6 +258,11 @@ export class Cloud implements Hardware {
     this.#state.describeCut = truth;
   }
 
+  /** Asked while a volume is being detached from a guest with power; without, no guest holds anything open. */
+  describeOpen(isOpen: (volume: string) => boolean): void {
+    this.#state.isOpen = isOpen;
+  }
+
   // What callers of the API ask.
 
   /** The state before and after; a running one stays as it is. */
@@ -270,7 +291,9 @@ export class Cloud implements Hardware {
   }
 
   deleteSnapshot(snapshot: string): void {
+    this.checkCanDeleteSnapshot(snapshot);
     deleteSnapshot(this.#state, this.getSnapshot(snapshot));
+    this.fastRestores.forget(snapshot);
   }
 
   setTags(resources: readonly string[], tags: Tags): void {
@@ -286,7 +309,7 @@ export class Cloud implements Hardware {
   }
 
   createVolume(spec: NewVolume): VolumeRecord {
-    return createVolume(this.#state, spec);
+    return createVolume(this.#state, this.fastRestores, spec);
   }
 
   attachVolume(volume: string, instance: string, device: string): void {
@@ -299,6 +322,10 @@ export class Cloud implements Hardware {
 
   deleteVolume(volume: string): void {
     deleteVolume(this.#state, this.getVolume(volume));
+  }
+
+  setDeleteOnTermination(instance: string, device: string, on: boolean): void {
+    setDeleteOnTermination(this.#state, this.getInstance(instance), device, on);
   }
 
   // What would be refused, without doing it: dry runs end after these. Each throws CloudError.
@@ -338,6 +365,15 @@ export class Cloud implements Hardware {
 
   checkCanDelete(volume: string): void {
     checkCanDelete(this.getVolume(volume));
+  }
+
+  checkCanDeleteSnapshot(snapshot: string): void {
+    this.locks.checkUnlocked(this.getSnapshot(snapshot));
+    this.fastRestores.checkOff(snapshot);
+  }
+
+  checkDevice(instance: string, device: string): void {
+    volumeAt(this.#state, this.getInstance(instance), device);
   }
 
   // The hands of a tester.

@@ -26,8 +26,16 @@ export function describeWorld(lab: Lab): JsonObject {
           attachments: Object.fromEntries(
             lab.cloud.attached(instance.id).map(({ device, volume }) => [device, volume]),
           ),
+          deletedOnTermination: lab.cloud
+            .attached(instance.id)
+            .filter(({ volume }) => lab.cloud.getVolume(volume).attachment.now?.deleteOnTermination === true)
+            .map(({ device }) => device),
         },
       ]),
+    ),
+    // What costs money by the minute, and must not be left on (design 4, "Cost").
+    fastRestores: Object.fromEntries(
+      lab.cloud.fastRestores.on().map(({ snapshot, zone, state }) => [`${snapshot} ${zone}`, state.now]),
     ),
     volumes: Object.fromEntries(
       lab.cloud.listVolumes().map((volume) => [

@@ -4,6 +4,8 @@
  */
 import { CloudError } from "./cloud-model.ts";
 import type { Cloud } from "./cloud.ts";
+import { fastRestores } from "./ec2-fast-restore.ts";
+import { locks } from "./ec2-locks.ts";
 import type { Operation } from "./ec2-operation.ts";
 import { flagParam, unflatten, type Params } from "./ec2-query.ts";
 import { reads } from "./ec2-reads.ts";
@@ -23,7 +25,12 @@ export interface Ec2Auth {
   readonly authorization: string | undefined;
 }
 
-const operations: { readonly [name: string]: Operation } = { ...reads, ...writes };
+const operations: { readonly [name: string]: Operation } = {
+  ...reads,
+  ...writes,
+  ...fastRestores,
+  ...locks,
+};
 
 /** Answers at once; what it changed is booked with the heart. */
 export function handleEc2(cloud: Cloud, form: URLSearchParams, auth: Ec2Auth): Ec2Reply {

@@ -1,6 +1,6 @@
 /** What all lists of EC2's API share: filters, pages, and how late a new thing shows up in them. */
 import type { Cloud } from "./cloud.ts";
-import { CloudError, type Tags } from "./cloud-model.ts";
+import { CloudError, type Tags, type VolumeRecord } from "./cloud-model.ts";
 import { numberParam, recordList, requiredText, textList, textParam, type Params } from "./ec2-query.ts";
 
 /** By a filter's name, the values that a record has for it. */
@@ -98,6 +98,11 @@ export function listed(cloud: Cloud, createdAt: number): boolean {
   return cloud.heart.clock.now() - createdAt >= cloud.settings.listLagSeconds * 1000;
 }
 
+/** Those of the world are known everywhere since ever. */
+export function volumeListed(cloud: Cloud, { byApi, createdAt }: VolumeRecord): boolean {
+  return !byApi || listed(cloud, createdAt);
+}
+
 /** The record of an id; one that was made a moment ago may not be known yet by its id either. */
 export function snapshotById(cloud: Cloud, id: string) {
   const found = cloud.getSnapshot(id);
@@ -108,8 +113,7 @@ export function snapshotById(cloud: Cloud, id: string) {
 
 export function volumeById(cloud: Cloud, id: string) {
   const found = cloud.getVolume(id);
-  const made = found.snapshot !== undefined || found.state === "creating";
-  if (made && cloud.heart.clock.now() - found.createdAt < cloud.settings.idLagSeconds * 1000)
+  if (found.byApi && cloud.heart.clock.now() - found.createdAt < cloud.settings.idLagSeconds * 1000)
     throw new CloudError("InvalidVolume.NotFound", `The volume '${id}' does not exist.`);
   return found;
 }

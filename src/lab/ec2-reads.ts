@@ -1,16 +1,18 @@
 /** EC2's reads: the Describe operations. */
 import { CloudError, type InstanceRecord } from "./cloud-model.ts";
 import type { Cloud } from "./cloud.ts";
-import { filtered, listed, page, snapshotById, volumeById } from "./ec2-lists.ts";
+import { filtered, listed, page, snapshotById, volumeById, volumeListed } from "./ec2-lists.ts";
 import type { Operation } from "./ec2-operation.ts";
 import { flagParam, requiredText, textList } from "./ec2-query.ts";
 import {
+  initializationView,
   instanceView,
   shownAttachment,
   shownState,
   shownVolumeState,
   snapshotView,
   stateView,
+  statusView,
   volumeView,
 } from "./ec2-views.ts";
 import { resourceType } from "./cloud-tags.ts";
@@ -235,18 +237,22 @@ const describeVolumeStatus: Operation = {
         "DescribeVolumeStatus",
         filtered(chosenVolumes(cloud, textList(params, "VolumeId")), params, {
           "availability-zone": ({ zone }) => [zone],
-          "volume-status.status": () => ["ok"],
+          "volume-status.status": (volume) => [statusView(cloud, volume)],
         }),
         params,
         { ids: "VolumeId" },
       );
       return {
-        volumeStatusSet: items.map(({ id, zone }) => ({
-          volumeId: id,
-          availabilityZone: zone,
-          volumeStatus: { status: "ok", details: [{ name: "io-enabled", status: "passed" }] },
+        volumeStatusSet: items.map((volume) => ({
+          volumeId: volume.id,
+          availabilityZone: volume.zone,
+          volumeStatus: {
+            status: statusView(cloud, volume),
+            details: [{ name: "io-enabled", status: "passed" }],
+          },
           eventsSet: [],
           actionsSet: [],
+          initializationStatusDetails: initializationView(cloud, volume),
         })),
         nextToken,
       };
@@ -282,7 +288,7 @@ const describeSnapshots: Operation = {
             description: ({ description }) => [description],
             encrypted: ({ encrypted }) => [String(encrypted)],
             "owner-id": () => [cloud.settings.account],
-            "storage-tier": () => ["standard"],
+            "storage-tier": ({ tier }) => [tier],
           },
           ({ tags }) => tags,
         ),
@@ -301,9 +307,7 @@ const describeTags: Operation = {
     () => {
       const tagged = [
         ...cloud.listInstances(),
-        ...cloud
-          .listVolumes()
-          .filter(({ createdAt, snapshot }) => snapshot === undefined || listed(cloud, createdAt)),
+        ...cloud.listVolumes().filter((volume) => volumeListed(cloud, volume)),
         ...cloud.listSnapshots().filter(({ startedAt }) => listed(cloud, startedAt)),
       ];
       const rows = tagged.flatMap(({ id, tags }) =>
@@ -376,9 +380,7 @@ function chosenInstances(cloud: Cloud, ids: readonly string[]): readonly Instanc
 
 function chosenVolumes(cloud: Cloud, ids: readonly string[]) {
   if (ids.length > 0) return ids.map((id) => volumeById(cloud, id));
-  return cloud
-    .listVolumes()
-    .filter(({ createdAt, snapshot }) => snapshot === undefined || listed(cloud, createdAt));
+  return cloud.listVolumes().filter((volume) => volumeListed(cloud, volume));
 }
 
 export const reads: { readonly [name: string]: Operation } = {

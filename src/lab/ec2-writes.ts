@@ -101,6 +101,7 @@ const deleteSnapshot: Operation = {
   params: ["SnapshotId"],
   prepare: ({ cloud, params }) => {
     const { id } = snapshotById(cloud, requiredText(params, "SnapshotId"));
+    cloud.checkCanDeleteSnapshot(id);
     return () => {
       cloud.deleteSnapshot(id);
       return { return: true };
@@ -157,6 +158,7 @@ const createVolume: Operation = {
     "Throughput",
     "Encrypted",
     "KmsKeyId",
+    "VolumeInitializationRate",
     "TagSpecification",
   ],
   needs: tagsToo,
@@ -172,6 +174,7 @@ const createVolume: Operation = {
       throughputMiBps: numberParam(params, "Throughput"),
       encrypted: flagParam(params, "Encrypted"),
       key: textParam(params, "KmsKeyId"),
+      initializationMiBps: numberParam(params, "VolumeInitializationRate"),
       tags: tagSpecification(params, "volume"),
     };
     cloud.checkNewVolume(spec);
@@ -232,6 +235,28 @@ const deleteVolume: Operation = {
   },
 };
 
+const modifyInstanceAttribute: Operation = {
+  kind: "write",
+  // Of all attributes, only whether a volume goes with its instance: no procedure may touch the others.
+  params: ["InstanceId", "BlockDeviceMapping"],
+  prepare: ({ cloud, params }) => {
+    const instance = requiredText(params, "InstanceId");
+    const wanted = recordList(params, "BlockDeviceMapping").map((mapping) => {
+      refuseUnknown(mapping, ["DeviceName", "Ebs"]);
+      const ebs = recordParam(mapping, "Ebs");
+      refuseUnknown(ebs, ["DeleteOnTermination"]);
+      requiredText(ebs, "DeleteOnTermination");
+      return { device: requiredText(mapping, "DeviceName"), on: flagParam(ebs, "DeleteOnTermination") };
+    });
+    if (wanted.length === 0) throw new CloudError("InvalidParameterCombination", "No attributes specified.");
+    for (const { device } of wanted) cloud.checkDevice(instance, device);
+    return () => {
+      for (const { device, on } of wanted) cloud.setDeleteOnTermination(instance, device, on);
+      return { return: true };
+    };
+  },
+};
+
 /** Throws for a member that the lab does not model. */
 export function refuseUnknown(params: Params, known: readonly string[]): void {
   for (const name of Object.keys(params))
@@ -239,7 +264,7 @@ export function refuseUnknown(params: Params, known: readonly string[]): void {
       throw new CloudError("UnknownParameter", `The parameter ${name} is not recognized`, 400, true);
 }
 
-function requiredList(params: Params, name: string): readonly string[] {
+export function requiredList(params: Params, name: string): readonly string[] {
   const values = textList(params, name);
   if (values.length === 0)
     throw new CloudError("MissingParameter", `The request must contain the parameter ${name}`);
@@ -258,4 +283,5 @@ export const writes: { readonly [name: string]: Operation } = {
   AttachVolume: attachVolume,
   DetachVolume: detachVolume,
   DeleteVolume: deleteVolume,
+  ModifyInstanceAttribute: modifyInstanceAttribute,
 };

@@ -42,6 +42,11 @@ export interface Volume {
   readonly zone: string;
   readonly encrypted: boolean;
   readonly key: string | undefined;
+  /** The snapshot that it was made from; it may be gone since. */
+  readonly snapshot: string | undefined;
+  /** Whether it was whole at its creation. Read it here: that fast restore was on for its snapshot does not tell. */
+  readonly fastRestored: boolean;
+  readonly createdAt: string;
   readonly attachments: readonly Attachment[];
   readonly tags: Tags;
 }
@@ -54,17 +59,32 @@ export interface Snapshot {
   /** The instant whose content it holds. */
   readonly startedAt: string;
   readonly sizeGiB: number;
+  readonly encrypted: boolean;
+  readonly key: string | undefined;
+  /** Where it is kept: "standard", or "archive", from where it must be brought back (for days) before a restore. */
+  readonly tier: string;
   /** Why it failed, where the cloud says. */
   readonly reason: string | undefined;
   readonly tags: Tags;
 }
+
+/**
+ * Fast restore of one snapshot in one zone. A failed attempt to switch it on ends in "disabling" and "off" again, with
+ * a reason: whoever waits for "enabled" must take both for a failure. "enabled" is not the promise of a fast volume.
+ */
+export type FastRestoreState = "off" | "enabling" | "optimizing" | "enabled" | "disabling";
 
 /** Reads. Lists may lag behind writes by the `visibleWithinMs` of the write; a `get` of an unknown id throws `not-found`. */
 export interface CloudReads {
   getInstance(instance: string): Promise<Instance>;
   /** In the order asked. */
   getVolumes(volumes: readonly string[]): Promise<readonly Volume[]>;
-  /** Own snapshots that carry all these tags, oldest first; empty if none (or not visible yet). */
+  /**
+   * Own volumes that carry all these tags, oldest first; empty if none (or not visible yet). The value "*" stands for
+   * any value of the tag; every other value is taken as it is written.
+   */
+  findVolumes(tags: Tags): Promise<readonly Volume[]>;
+  /** Own snapshots that carry all these tags ("*" for any value), oldest first; empty if none (or not visible yet). */
   findSnapshots(tags: Tags): Promise<readonly Snapshot[]>;
   /** In the order asked. */
   getSnapshots(snapshots: readonly string[]): Promise<readonly Snapshot[]>;
@@ -78,6 +98,44 @@ export interface CloudReads {
     readonly volumes: readonly string[];
     readonly tags?: Tags;
   }): Promise<readonly string[]>;
+  /**
+   * The same for a restore: a volume with these tags from the snapshot, tags on the volumes, detaching those of them that
+   * are attached to the instance, attaching, starting; with `fastRestore`, switching that on and off as well. While the
+   * old volume is still at the device, the cloud may answer an attempt to attach with "in use": that is no refusal, and no
+   * sentence. For a full proof of the right to attach, ask again with a new volume among `volumes`.
+   */
+  findMissingRestoreRights(args: {
+    readonly instance: string;
+    readonly volumes: readonly string[];
+    readonly snapshot: string;
+    readonly zone: string;
+    readonly device: string;
+    readonly tags?: Tags;
+    readonly fastRestore?: boolean;
+  }): Promise<readonly string[]>;
+  /** "off" also of a snapshot that nobody knows. `reason` is why it came to this state, where the cloud says. */
+  getFastRestore(pair: {
+    readonly snapshot: string;
+    readonly zone: string;
+  }): Promise<{ readonly state: FastRestoreState; readonly reason: string | undefined }>;
+  /** Every fast restore of the account that is not off, whoever switched it on: each costs money by the minute. */
+  listFastRestores(): Promise<
+    readonly { readonly snapshot: string; readonly zone: string; readonly state: FastRestoreState }[]
+  >;
+  /**
+   * How much of a volume has come over from its snapshot; minutes old. Nothing if the cloud does not say (a volume of no
+   * snapshot); without `etaSeconds` where it does not foretell the end.
+   */
+  getInitialization(
+    volume: string,
+  ): Promise<{ readonly percent: number; readonly etaSeconds: number | undefined } | undefined>;
+  /**
+   * What keeps a snapshot from being deleted, and until when, in the cloud's own words; nothing if it was never locked. One
+   * whose time is over may still be told, with a state that says so. An unknown snapshot throws `not-found`.
+   */
+  findLock(
+    snapshot: string,
+  ): Promise<{ readonly state: string; readonly until: string | undefined } | undefined>;
 }
 
 /** Writes: each name with its argument. */
@@ -101,6 +159,40 @@ export interface CloudWrites {
   };
   /** Sets tags on snapshots, volumes or instances; the same keys are overwritten. */
   setTags: { readonly resources: readonly string[]; readonly tags: Tags };
+  /**
+   * Makes a volume from a completed snapshot, tagged at creation. The same `token` (64 characters at most) with the same
+   * arguments makes one volume, and with others is refused; but tokens are forgotten (EC2: after some hours), so look for
+   * the tags first. A volume can still fail after the call succeeded, and vanish: it then takes another token.
+   * `iops` and `throughputMiBps` are those of the volume that it replaces; a type that takes none is made without.
+   * `initializationMiBps` has the content brought over at that rate, costs money, and comes before fast restore.
+   */
+  createVolume: {
+    readonly snapshot: string;
+    readonly zone: string;
+    readonly sizeGiB: number;
+    readonly type: string;
+    readonly iops?: number;
+    readonly throughputMiBps?: number;
+    /** With false, a volume of an encrypted snapshot is encrypted all the same. */
+    readonly encrypted: boolean;
+    readonly key?: string;
+    readonly initializationMiBps?: number;
+    readonly token: string;
+    readonly tags: Tags;
+  };
+  /** To an instance that runs or is stopped, in the volume's zone. It goes on at termination unless set otherwise. */
+  attachVolume: { readonly volume: string; readonly instance: string; readonly device: string };
+  /** Never by force: while a guest has the volume open, it stays "busy". The device is forgotten: note it before. */
+  detachVolume: { readonly volume: string; readonly instance: string };
+  /** Whether the volume at this device is deleted when the instance is terminated. */
+  setDeleteOnTermination: { readonly instance: string; readonly device: string; readonly on: boolean };
+  /** One that is gone already: no change. */
+  deleteVolume: { readonly volume: string };
+  /** One that is gone already: no change. Refused while it is locked, or fast restore of it is on in any zone. */
+  deleteSnapshot: { readonly snapshot: string };
+  /** Costs money from now until it is off. Fails if it is refused for one of the zones; the others may then be on. */
+  enableFastRestore: { readonly snapshot: string; readonly zones: readonly string[] };
+  disableFastRestore: { readonly snapshot: string; readonly zones: readonly string[] };
 }
 
 export const cloudContract: { readonly [M in keyof (CloudReads & CloudWrites)]: Contract } = {
@@ -108,12 +200,27 @@ export const cloudContract: { readonly [M in keyof (CloudReads & CloudWrites)]: 
   getVolumes: { kind: "read" },
   findSnapshots: { kind: "read" },
   getSnapshots: { kind: "read" },
+  findVolumes: { kind: "read" },
   findMissingRights: { kind: "read" },
+  findMissingRestoreRights: { kind: "read" },
+  getFastRestore: { kind: "read" },
+  listFastRestores: { kind: "read" },
+  getInitialization: { kind: "read" },
+  findLock: { kind: "read" },
   startInstance: { kind: "write", repeat: "safe", visibleWithinMs: 10_000, limitMs: 60_000 },
   stopInstance: { kind: "write", repeat: "safe", visibleWithinMs: 10_000, limitMs: 60_000 },
   // Lists lag (reference aws-ebs 3.3, 4): a set that was made may not be found for minutes.
   createSnapshotSet: { kind: "write", repeat: "look", visibleWithinMs: 180_000, limitMs: 60_000 },
   setTags: { kind: "write", repeat: "safe", visibleWithinMs: 60_000, limitMs: 60_000 },
+  // The token makes a repeat safe for some hours only, and a look is safe for ever (reference aws-ebs 3.4).
+  createVolume: { kind: "write", repeat: "look", visibleWithinMs: 180_000, limitMs: 60_000 },
+  attachVolume: { kind: "write", repeat: "look", visibleWithinMs: 60_000, limitMs: 60_000 },
+  detachVolume: { kind: "write", repeat: "look", visibleWithinMs: 60_000, limitMs: 60_000 },
+  setDeleteOnTermination: { kind: "write", repeat: "safe", visibleWithinMs: 60_000, limitMs: 60_000 },
+  deleteVolume: { kind: "write", repeat: "safe", visibleWithinMs: 60_000, limitMs: 60_000 },
+  deleteSnapshot: { kind: "write", repeat: "safe", visibleWithinMs: 60_000, limitMs: 60_000 },
+  enableFastRestore: { kind: "write", repeat: "safe", visibleWithinMs: 60_000, limitMs: 60_000 },
+  disableFastRestore: { kind: "write", repeat: "safe", visibleWithinMs: 60_000, limitMs: 60_000 },
 };
 
 export type CloudDriver = Driver<CloudReads, CloudWrites> & {

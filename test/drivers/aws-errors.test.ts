@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { openAws } from "../../src/drivers/aws/driver.ts";
 import { Failure } from "../../src/errors.ts";
 import type { CloudDriver } from "../../src/ports/cloud.ts";
+import type { Request } from "../../src/ports/driver.ts";
 import { VirtualClock } from "../../src/lab/clock.ts";
 import { canary, data, ec2Error, fixture, node, ordinary, Peer, StillClock } from "./aws-peer.ts";
 
@@ -45,6 +46,7 @@ describe("what EC2 answers", () => {
     ["VolumeInUse", 400, "conflict", "no"],
     ["InvalidSnapshot.InUse", 400, "conflict", "no"],
     ["IdempotentParameterMismatch", 400, "conflict", "no"],
+    ["InvalidAttachment.NotFound", 400, "not-found", "no"],
     ["InvalidVolume.ZoneMismatch", 400, "invalid", "no"],
     ["InvalidZone.NotFound", 400, "invalid", "no"],
     ["VolumeTypeNotAvailableInZone", 400, "unsupported", "no"],
@@ -100,6 +102,82 @@ describe("what EC2 answers", () => {
     expect(peer.sent).toHaveLength(1);
     expect(await failureOf(driver.reads.getVolumes(data))).toMatchObject({ kind, happened: "no" });
     expect(peer.sent).toHaveLength(2);
+  });
+
+  test("what one code means for an operation is told in its hint", async () => {
+    const hintOf = async (code: string, message: string, write: (driver: CloudDriver) => Request) => {
+      const driver = await open(new Peer(() => ec2Error(400, code, message)));
+      const failure = await failureOf(driver.send(write(driver), { limitMs }));
+      return [failure.kind, failure.hint ?? "no hint"];
+    };
+    const [volume] = data;
+    const where = { volume, instance: node };
+    const attach = (driver: CloudDriver) => driver.requests.attachVolume({ ...where, device: "/dev/sdf" });
+    const detach = (driver: CloudDriver) => driver.requests.detachVolume(where);
+    const remove = (driver: CloudDriver) => driver.requests.deleteVolume({ volume });
+    const make = (driver: CloudDriver) =>
+      driver.requests.createVolume({
+        snapshot: "snap-1",
+        zone: "eu-west-1a",
+        sizeGiB: 1,
+        type: "gp3",
+        encrypted: false,
+        token: "t",
+        tags: { a: "b" },
+      });
+    const rows: readonly (readonly [string, string, (driver: CloudDriver) => Request, string, RegExp])[] = [
+      [
+        "VolumeInUse",
+        "vol-1 is already attached to an instance",
+        attach,
+        "conflict",
+        /which instance and device/,
+      ],
+      ["VolumeInUse", "Volume vol-1 is currently attached to i-1", remove, "conflict", /detach it/],
+      [
+        "IncorrectState",
+        "Volume 'vol-1' is in the 'available' state.",
+        detach,
+        "precondition",
+        /attached to nothing/,
+      ],
+      [
+        "IncorrectState",
+        "Snapshot is in invalid state - pending",
+        make,
+        "precondition",
+        /completed snapshot/,
+      ],
+      [
+        "IncorrectState",
+        "Instance 'i-1' is not 'running' or 'stopped'.",
+        attach,
+        "precondition",
+        /running or stopped/,
+      ],
+      ["InvalidVolume.ZoneMismatch", "x", attach, "invalid", /different zones/],
+      ["VolumeLimitExceeded", "x", make, "precondition", /look by its tags/],
+      ["IdempotentParameterMismatch", "x", make, "conflict", /another token/],
+      ["AttachmentLimitExceeded", "x", attach, "precondition", /as many disks/],
+      ["InvalidAttachment.NotFound", "x", detach, "not-found", /look where it is/],
+      [
+        "InvalidParameterValue",
+        "Invalid value '/dev/sdb' for unixDevice. Attachment point /dev/sdb is already in use",
+        attach,
+        "conflict",
+        /not detached yet/,
+      ],
+      ["InvalidParameterValue", "Something else is wrong", attach, "invalid", /^no hint$/],
+      [
+        "InvalidSnapshot.InUse",
+        "The snapshot snap-1 is currently in use by ami-1",
+        (driver) => driver.requests.deleteSnapshot({ snapshot: "snap-1" }),
+        "conflict",
+        /switch the other off in every zone/,
+      ],
+    ];
+    for (const [code, message, write, kind, hint] of rows)
+      expect(await hintOf(code, message, write), code).toEqual([kind, expect.stringMatching(hint)]);
   });
 
   test("a message is EC2's, in one line, without its capital and its full stop", async () => {

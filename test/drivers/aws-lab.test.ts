@@ -6,6 +6,7 @@ import { Cloud, labAccessKey } from "../../src/lab/cloud.ts";
 import type { CloudOptions } from "../../src/lab/cloud.ts";
 import { ec2Handler } from "../../src/lab/ec2.ts";
 import { blank, Heart } from "../../src/lab/world.ts";
+import type { CloudWrites } from "../../src/ports/cloud.ts";
 import { cloudSuite } from "../conformance/cloud.ts";
 
 const zone = "ap-northeast-1a";
@@ -40,6 +41,21 @@ async function openLab(options: CloudOptions & { readonly nvme?: boolean } = {})
   return { clock, heart, cloud, driver, instance, volumes: volumes.slice(1) };
 }
 
+const operations: { readonly [Write in keyof CloudWrites]: readonly string[] } = {
+  startInstance: ["StartInstances"],
+  stopInstance: ["StopInstances"],
+  createSnapshotSet: ["CreateSnapshot", "CreateSnapshots"],
+  setTags: ["CreateTags"],
+  createVolume: ["CreateVolume"],
+  attachVolume: ["AttachVolume"],
+  detachVolume: ["DetachVolume"],
+  setDeleteOnTermination: ["ModifyInstanceAttribute"],
+  deleteVolume: ["DeleteVolume"],
+  deleteSnapshot: ["DeleteSnapshot"],
+  enableFastRestore: ["EnableFastSnapshotRestores"],
+  disableFastRestore: ["DisableFastSnapshotRestores"],
+};
+
 function underTest(options: CloudOptions) {
   return async () => {
     const { clock, heart, cloud, driver, instance, volumes } = await openLab(options);
@@ -47,6 +63,8 @@ function underTest(options: CloudOptions) {
       driver,
       instance,
       volumes,
+      freeDevice: "/dev/sdp",
+      otherZone: "ap-northeast-1c",
       unknown: {
         instance: "i-0bad0000000000001",
         volume: "vol-0bad0000000000001",
@@ -54,14 +72,11 @@ function underTest(options: CloudOptions) {
       },
       settle: () => clock.sleep(hour),
       close: () => driver.close(),
-      deny: (write: "startInstance" | "createSnapshotSet" | "setTags") => {
-        const operations = {
-          startInstance: ["StartInstances"],
-          createSnapshotSet: ["CreateSnapshot", "CreateSnapshots"],
-          setTags: ["CreateTags"],
-        };
+      deny: (write: keyof CloudWrites) => {
         for (const operation of operations[write]) cloud.denied.add(operation);
       },
+      lock: (snapshot: string) =>
+        cloud.locks.lock(cloud.getSnapshot(snapshot), { mode: "governance", days: 7 }),
       loseNextAnswer: () => heart.addFault({ match: "/^(Start|Stop|Create)/", action: "lose-after" }),
       countWrites: () => heart.received.filter((call) => call.class === "write").length,
     };

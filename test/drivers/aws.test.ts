@@ -187,7 +187,11 @@ describe("reads", () => {
     const { reads } = await open(peer);
     expect(await reads.findSnapshots({ "runbook:operation": "8f3a/*" })).toEqual([]);
     expect(await reads.findSnapshots({ "runbook:operation": "8f3a\\cut" })).toEqual([]);
-    expect(peer.sent.at(-1)?.form["Filter.1.Value.1"]).toBe("8f3a?cut");
+    // Written out for EC2, which takes them for wildcards otherwise.
+    expect([...new Set(peer.sent.map((sent) => sent.form["Filter.1.Value.1"]))]).toEqual([
+      String.raw`8f3a/\*`,
+      String.raw`8f3a\\cut`,
+    ]);
   });
 
   test("a peer that hands out one page for ever does not hold a run for ever", async () => {

@@ -273,6 +273,8 @@ describe("volumes", () => {
     });
     expect(codeOf(() => cloud.deleteVolume(spare))).toBe("VolumeInUse");
     cloud.deleteVolume("vol-server1-data");
+    expect(cloud.getVolume("vol-server1-data").state).toBe("deleting");
+    await clock.advance(5000);
     expect(codeOf(() => cloud.getVolume("vol-server1-data"))).toBe("InvalidVolume.NotFound");
   });
 });

@@ -461,6 +461,7 @@ describe("tags and volumes by the API", () => {
     expect(await client.send(new DetachVolumeCommand(where))).toMatchObject({ State: "detaching" });
     await clock.advance(2000);
     await client.send(new DeleteVolumeCommand({ VolumeId: made.VolumeId }));
+    await clock.advance(5000);
     const gone = client.send(new DescribeVolumesCommand({ VolumeIds: [made.VolumeId ?? ""] }));
     expect((await errorOf(gone)).name).toBe("InvalidVolume.NotFound");
   });

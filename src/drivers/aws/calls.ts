@@ -8,8 +8,8 @@ import { createRequire } from "node:module";
 import type { EC2Client, EC2ClientConfig } from "@aws-sdk/client-ec2";
 import { Failure } from "../../errors.ts";
 import type { Clock } from "../../ports/clock.ts";
-import { translate, unreadable } from "./errors.ts";
-import type { Call } from "./errors.ts";
+import { refusedIn, translate, unreadable } from "./errors.ts";
+import type { Call, Refused } from "./errors.ts";
 
 const require = createRequire(import.meta.url);
 
@@ -59,6 +59,8 @@ export interface Calls {
   ): Promise<readonly T[]>;
   /** For a part that every reply of EC2 has: without it, it was some other machine that answered. */
   present<T>(value: T | null | undefined, what: About, write?: { readonly code: number | undefined }): T;
+  /** The failure of a write whose reply is a success by its status and holds refusals. */
+  refused(what: About, code: number | undefined, refused: readonly Refused[]): Failure;
   close(): void;
 }
 
@@ -141,11 +143,15 @@ export async function openCalls(settings: AwsSettings): Promise<Calls> {
         throw unreadable(callOf(what, write !== undefined), write?.code);
       return value;
     },
+    refused: (what, code, refused) => refusedIn(callOf(what, true), code, refused),
     // A handler that was given is somebody else's, who may have more clients on it.
     close: () => (settings.requestHandler === undefined ? client.destroy() : undefined),
   };
   return calls;
 }
+
+// Given as a reason, since an abort without one makes an error with a stack, for nobody.
+const ended = new Error("the call has ended");
 
 /** Ends a call at its limit or at the caller's signal, also if whoever carries it ignores both. */
 function bounded<T>(
@@ -164,7 +170,7 @@ function bounded<T>(
     const happened = call.write ? "maybe" : "no";
     const end = (settle: () => void) => {
       signal?.removeEventListener("abort", onAbort);
-      over.abort();
+      over.abort(ended);
       settle();
     };
     const giveUp = (failure: Failure) => {

@@ -64,7 +64,11 @@ const codes: Readonly<Record<string, Row>> = {
   },
   PendingSnapshotLimitExceeded: quota,
   SnapshotLimitExceeded: quota,
-  VolumeLimitExceeded: quota,
+  VolumeLimitExceeded: {
+    kind: "precondition",
+    // So it was seen by the EBS driver of Kubernetes (reference aws-ebs 3.4).
+    hint: "the account may have no more volumes, and a repeat of a call that had worked is refused too: look by its tags, then delete what is not needed",
+  },
   MaxIOPSLimitExceeded: quota,
   ResourceLimitExceeded: quota,
   AttachmentLimitExceeded: { kind: "precondition", hint: "the instance has as many disks as it can take" },
@@ -73,8 +77,18 @@ const codes: Readonly<Record<string, Row>> = {
   IncorrectInstanceState: lookAgain,
   IncorrectModificationState: { kind: "conflict", hint: "wait until the volume's modification is over" },
   VolumeInUse: { kind: "conflict", hint: "look where the volume is attached" },
-  "InvalidSnapshot.InUse": { kind: "conflict", hint: "an image or a fast snapshot restore still uses it" },
-  IdempotentParameterMismatch: { kind: "conflict" },
+  "InvalidSnapshot.InUse": {
+    kind: "conflict",
+    hint: "an image or a fast snapshot restore still uses it: deregister the one, switch the other off in every zone and wait until it is off",
+  },
+  IdempotentParameterMismatch: {
+    kind: "conflict",
+    hint: "the token was used with other arguments before: look by its tags for what it made, else take another token",
+  },
+  "InvalidAttachment.NotFound": {
+    kind: "not-found",
+    hint: "the volume is not attached to this instance: look where it is",
+  },
 
   "InvalidVolume.ZoneMismatch": {
     kind: "invalid",
@@ -108,7 +122,10 @@ const codes: Readonly<Record<string, Row>> = {
   ExpiredToken: keys,
   ExpiredTokenException: keys,
   OptInRequired: { kind: "denied", hint: "the account is not set up for EC2 in this region" },
-  OperationNotPermitted: { kind: "denied", hint: "a protection of the instance or the account forbids it" },
+  OperationNotPermitted: {
+    kind: "denied",
+    hint: "a lock, a protection of the instance, or the account forbids it",
+  },
   CustomerKeyHasBeenRevoked: {
     kind: "denied",
     hint: "the KMS key of a volume cannot be used: ask its owner",
@@ -126,10 +143,32 @@ const codes: Readonly<Record<string, Row>> = {
   Unavailable: mayHaveWorked,
 };
 
+/** What a person can do differs where one code is given for several things: by operation and code. */
+const hintsOf: Readonly<Record<string, string>> = {
+  "CreateVolume IncorrectState": "a volume can be made from a completed snapshot only: wait until it is",
+  "AttachVolume IncorrectState":
+    "the volume must be available, and the instance running or stopped: wait, look, and try again",
+  "AttachVolume VolumeInUse":
+    "look which instance and device hold it: if it is where it should be, nothing is left to do",
+  "DetachVolume IncorrectState":
+    "it is attached to nothing, or it is the root of an instance that is not stopped: look at the volume",
+  "DeleteVolume VolumeInUse": "detach it, and wait until it is available",
+  "DeleteVolume IncorrectState": "wait until it is available",
+};
+
+/** "Invalid value '/dev/sdf' for unixDevice. Attachment point /dev/sdf is already in use": one code for many mistakes. */
+const deviceTaken: Row = {
+  kind: "conflict",
+  hint: "the volume at this device is not detached yet, or a disk that EC2 does not list has the name: wait until it is gone, or take another device",
+};
+
 /** What an unlisted code is, by its form and its HTTP class. */
-function rowOf(code: string, status: number): Row {
+function rowOf(code: string, status: number, operation: string, message: string): Row {
+  if (code === "InvalidParameterValue" && /already in use/.test(message)) return deviceTaken;
   const row = Object.hasOwn(codes, code) ? codes[code] : undefined;
-  if (row) return row;
+  const name = `${operation} ${code}`;
+  const hint = Object.hasOwn(hintsOf, name) ? hintsOf[name] : undefined;
+  if (row) return hint === undefined ? row : { ...row, hint };
   if (/signature|securitytoken|clienttoken|credential/i.test(code)) return keys;
   if (code.endsWith(".NotFound")) return unknownId;
   if (code.endsWith(".Malformed")) return malformed;
@@ -157,7 +196,7 @@ export function translate(thrown: unknown, call: Call): Failure {
   const happened = (of: Happened | undefined): Happened => (call.write ? (of ?? "no") : "no");
 
   if (error.code !== undefined && error.status !== undefined) {
-    const row = rowOf(error.code, error.status);
+    const row = rowOf(error.code, error.status, call.operation, error.message);
     const text = quote(row, error.code, error.message, call);
     const hint = row.hint ?? (row.kind === "denied" ? "grant it to the role in use" : undefined);
     return new Failure(row.kind, `${call.about}: ${text} (${error.code})`, {
@@ -197,6 +236,32 @@ export function unreadable(call: Call, status: number | undefined, cause?: unkno
     hint: "look for a proxy or a wrong endpoint between this machine and EC2",
     ...(status === undefined ? {} : { answer: { code: status, text: "not a reply of EC2" } }),
     cause,
+  });
+}
+
+/** What EC2 refused inside of a reply that is a success by its status. */
+export interface Refused {
+  /** "in eu-west-1a". */
+  readonly where: string;
+  readonly code: string | undefined;
+  readonly message: string | undefined;
+}
+
+/**
+ * A good status with refusals in it (reference aws-ebs 5). Which codes EC2 uses there is not documented, so one that is
+ * not in the table is shown as it is. Others of the same call may have been done: "said".
+ */
+export function refusedIn(call: Call, status: number | undefined, refused: readonly Refused[]): Failure {
+  const told = refused.map(({ where, code = "no code", message = "" }) => ({
+    row: Object.hasOwn(codes, code) ? codes[code] : undefined,
+    text: `${quote({ kind: "precondition" }, code, message, call)} (${code}) ${where}`,
+  }));
+  const row = told.find((each) => each.row !== undefined)?.row;
+  const text = told.map((each) => each.text).join("; ");
+  return new Failure(row?.kind ?? "precondition", `${call.about}: ${text}`, {
+    happened: call.write ? "said" : "no",
+    hint: row?.hint ?? "look what EC2 did of it: the zones that it does not name may be on",
+    answer: { ...(status === undefined ? {} : { code: status }), text },
   });
 }
 

@@ -1,23 +1,14 @@
-/** EBS snapshots. */
-import type { Filter, Snapshot as Ec2Snapshot } from "@aws-sdk/client-ec2";
-import { Failure, invariant } from "../../errors.ts";
-import type { Snapshot, Tags } from "../../ports/cloud.ts";
+/** EBS snapshots and what locks them. */
+import type { Snapshot as Ec2Snapshot } from "@aws-sdk/client-ec2";
+import { Failure } from "../../errors.ts";
+import type { CloudReads, Snapshot, Tags } from "../../ports/cloud.ts";
 import type { About, Calls } from "./calls.ts";
+import { byAge, tagSearch } from "./tag-search.ts";
 import { inOrder, tagsOf } from "./volumes.ts";
 
 export async function findSnapshots(calls: Calls, tags: Tags): Promise<readonly Snapshot[]> {
-  const wanted = Object.entries(tags);
-  invariant(
-    wanted.length > 0,
-    "a search for snapshots without tags would find every snapshot of the account",
-  );
+  const search = tagSearch(tags, "snapshot");
   const what: About = { operation: "DescribeSnapshots", ids: [] };
-  // In a filter's value * and ? stand for other characters, and \ takes that from them. So a filter may find more
-  // than was asked: a \ is asked for as "any one character", and what came is compared here.
-  const filters: Filter[] = wanted.map(([key, value]) => ({
-    Name: `tag:${key}`,
-    Values: [value.replaceAll("\\", "?")],
-  }));
   const { DescribeSnapshotsCommand } = calls.sdk;
   const found = await calls.pages(
     what,
@@ -26,7 +17,7 @@ export async function findSnapshots(calls: Calls, tags: Tags): Promise<readonly 
         new DescribeSnapshotsCommand({
           // Without it all public snapshots are searched as well (reference aws-ebs 2).
           OwnerIds: ["self"],
-          Filters: filters,
+          Filters: search.filters,
           MaxResults: 1000,
           ...(NextToken === undefined ? {} : { NextToken }),
         }),
@@ -36,8 +27,8 @@ export async function findSnapshots(calls: Calls, tags: Tags): Promise<readonly 
   );
   return found
     .map((snapshot) => snapshotOf(calls, what, snapshot))
-    .filter((snapshot) => wanted.every(([key, value]) => snapshot.tags[key] === value))
-    .sort((a, b) => compare(a.startedAt, b.startedAt) || compare(a.id, b.id));
+    .filter(search.matches)
+    .sort((a, b) => byAge(a.startedAt, a.id, b.startedAt, b.id));
 }
 
 export async function getSnapshots(calls: Calls, snapshots: readonly string[]): Promise<readonly Snapshot[]> {
@@ -75,6 +66,10 @@ function snapshotOf(calls: Calls, what: About, snapshot: Ec2Snapshot): Snapshot 
     progressPercent: progressOf(snapshot.Progress, state),
     startedAt: calls.present(snapshot.StartTime, what).toISOString(),
     sizeGiB: calls.present(snapshot.VolumeSize, what),
+    encrypted: snapshot.Encrypted ?? false,
+    key: snapshot.KmsKeyId,
+    // Absent in replies of before there was an archive.
+    tier: snapshot.StorageTier ?? "standard",
     reason: said === "" ? reason : said,
     tags: tagsOf(snapshot.Tags),
   };
@@ -105,4 +100,24 @@ function progressOf(text: string | undefined, state: Snapshot["state"]): number 
   return state === "completed" ? 100 : 0;
 }
 
-const compare = (a: string, b: string): number => (a === b ? 0 : a < b ? -1 : 1);
+/** The lock's state is EC2's word: governance, compliance-cooloff, compliance, or expired, which locks nothing. */
+export async function findLock(calls: Calls, snapshot: string): ReturnType<CloudReads["findLock"]> {
+  const what: About = { operation: "DescribeLockedSnapshots", ids: [snapshot] };
+  const { DescribeLockedSnapshotsCommand } = calls.sdk;
+  const found = await calls.pages(
+    what,
+    (NextToken) => (client, options) =>
+      client.send(
+        new DescribeLockedSnapshotsCommand({
+          SnapshotIds: [snapshot],
+          ...(NextToken === undefined ? {} : { NextToken }),
+        }),
+        options,
+      ),
+    (page) => page.Snapshots,
+  );
+  const lock = found.find((each) => each.SnapshotId === snapshot);
+  if (lock === undefined) return undefined;
+  // Without an end: the snapshot is still pending, and the time of its lock has not begun (reference aws-ebs 2).
+  return { state: calls.present(lock.LockState, what), until: lock.LockExpiresOn?.toISOString() };
+}
