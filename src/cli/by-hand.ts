@@ -57,6 +57,8 @@ function awsCommand({ operation, params }: CloudRequest, region: string | undefi
   const { Resources, Tags, ...more } = params;
   if (operation === "CreateTags" && Array.isArray(Resources) && Object.keys(more).length === 0)
     return `aws ec2 create-tags${at} --resources ${Resources.map((id) => word(String(id))).join(" ")} --tags ${json(Tags ?? [])}`;
+  if (operation === "DeleteTags" && Array.isArray(Resources) && Object.keys(more).length === 0)
+    return `aws ec2 delete-tags${at} --resources ${Resources.map((id) => word(String(id))).join(" ")} --tags ${json(Tags ?? [])}`;
   // Every operation takes its whole input as JSON.
   return `aws ec2 ${kebab(operation)}${at} --cli-input-json ${json(params)}`;
 }

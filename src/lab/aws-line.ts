@@ -26,7 +26,31 @@ const shapes: { readonly [name: string]: Shape } = {
     operation: "CreateTags",
     flags: { resources: ["ResourceId", "list"], tags: ["Tag", "tags"] },
   },
+  "delete-tags": {
+    operation: "DeleteTags",
+    flags: { resources: ["ResourceId", "list"], tags: ["Tag", "tags"] },
+  },
+  "attach-volume": { operation: "AttachVolume", flags: {} },
+  "detach-volume": { operation: "DetachVolume", flags: {} },
+  "delete-volume": { operation: "DeleteVolume", flags: {} },
+  "disable-fast-snapshot-restores": { operation: "DisableFastSnapshotRestores", flags: {} },
 };
+
+/** The whole input as JSON, as every operation of the AWS CLI takes it; here of plain values and lists of them. */
+function addInput(form: URLSearchParams, command: string, text: string): void {
+  let input: unknown;
+  try {
+    input = JSON.parse(text);
+  } catch (thrown) {
+    throw new Failure("invalid", `--cli-input-json of aws ec2 ${command} is not JSON`, { cause: thrown });
+  }
+  for (const [name, value] of Object.entries(input ?? {})) {
+    // The query protocol names each member of a list by the singular and its number.
+    const members = Array.isArray(value) ? (value as unknown[]) : undefined;
+    if (members === undefined) form.set(name, String(value));
+    else members.forEach((member, i) => form.set(`${name.replace(/s$/, "")}.${i + 1}`, String(member)));
+  }
+}
 
 // They say where and how to print, and change nothing of what is asked.
 const ignoredFlags = ["region", "output", "endpoint-url", "profile"];
@@ -41,6 +65,11 @@ export function runAwsLine(cloud: Cloud, words: readonly string[]): PersonsAnswe
         .join(", ")}`,
     });
   const form = new URLSearchParams({ Action: shape.operation, Version: "2016-11-15" });
+  const input = rest[0] === "--cli-input-json" ? rest[1] : undefined;
+  if (input !== undefined) {
+    addInput(form, command, input);
+    return send(cloud, shape.operation, form);
+  }
   for (const { flag, values } of flagsOf(rest)) {
     if (ignoredFlags.includes(flag)) continue;
     const [name, kind] = (Object.hasOwn(shape.flags, flag) ? shape.flags[flag] : undefined) ?? [];

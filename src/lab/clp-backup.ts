@@ -7,7 +7,7 @@
  */
 import { exclusively } from "./clp-control.ts";
 import { gapIn } from "./command-words.ts";
-import { newControl, type SideControl } from "./clp-mirror.ts";
+import { newControl, type SideControl } from "./clp-side.ts";
 import { clusterUnits, type Member } from "./cluster-settings.ts";
 import type { LabCluster } from "./cluster.ts";
 import type { CommandFunction, Context } from "./process.ts";

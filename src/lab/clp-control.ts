@@ -109,6 +109,10 @@ export function controlCommands(
       for (const group of names) {
         if (verb !== "-m" && !cluster.sees(via, target))
           return fail(context, "Server is not active. Check if the cluster service is active.");
+        // With -h a move is for the group that runs there; the text is invented.
+        const source = words.values["-h"];
+        if (verb === "-m" && source !== undefined && cluster.nodeOf(group) !== source)
+          return fail(context, "The group is not started on the specified server.");
         if (verb === "-s") {
           const refused = cluster.refusesStart(group, target, via);
           if (refused !== undefined) return fail(context, refused);
@@ -238,12 +242,12 @@ export function controlCommands(
       await context.sleep(cluster.times.breakMs);
       const done = context.change(() => {
         if (known === "break") return mirror.break(via);
-        if (known === "recovery") return mirror.recover();
-        return known === "force" ? mirror.force(winner) : mirror.cancel();
+        if (known === "recovery") return mirror.recover({ by: "mdctrl", on: via });
+        return known === "force" ? mirror.force(winner, via) : mirror.cancel();
       });
       if (!done) return invalid();
       if (known === "break") {
-        member.log(`mdctrl 34: Isolating the mirror ${name} completed successfully.`);
+        member.log("mdctrl", 34, `Isolating the mirror ${name} completed successfully.`);
         context.out(`${name}: Isolated completed successfully\n`);
       } else context.out(succeeded);
       return 0;

@@ -3,50 +3,26 @@
  * travel with it into snapshots (reference clusterpro 4, 8, 11). Writes go to both sides while both are GREEN.
  */
 import { mirrorSettings, type MirrorSettings } from "./clp-conf.ts";
+import {
+  tellCanceled,
+  tellEnd,
+  tellFailure,
+  tellLeftOut,
+  tellStart,
+  type CopyKind,
+  type CopySubject,
+} from "./clp-events.ts";
+import { copyDifferences, withChanges, type SideControl } from "./clp-side.ts";
 import type { Member } from "./cluster-settings.ts";
 import type { LabCluster } from "./cluster.ts";
 import type { Content } from "./world.ts";
 
-export interface SideControl {
-  readonly mirror: string;
-  /** First half of the partitions' UUIDs: the partition table travels with the volume too. */
-  readonly disk: string;
-  readonly colour: "GREEN" | "RED";
-  /** The flag that clpbackup.sh sets. */
-  readonly backup: boolean;
-  /** This side took writes that the other has not seen, or knows that the other is stale. */
-  readonly alone: boolean;
-  /** Made by clprestore.sh, and not yet joined to its other side. */
-  readonly fresh: boolean;
-  /** A full copy was asked for with it. */
-  readonly wantsCopy: boolean;
-  readonly destroyed: boolean;
-  /** Milliseconds, 0 for none. */
-  readonly lastUpdate: number;
-  readonly breakTime: number;
-}
-
-export const newControl = (
-  mirror: string,
-  disk: string,
-  more: Partial<SideControl> = {},
-): { readonly [key: string]: string | number | boolean } => ({
-  mirror,
-  disk,
-  colour: "GREEN",
-  backup: false,
-  alone: false,
-  fresh: false,
-  wantsCopy: false,
-  destroyed: false,
-  lastUpdate: 0,
-  breakTime: 0,
-  ...more,
-});
+export { newControl, type SideControl } from "./clp-side.ts";
 
 export interface Recovery {
   readonly from: string;
   readonly to: string;
+  readonly kind: CopyKind;
   readonly startedAt: number;
   readonly ms: number;
   readonly cancel: () => void;
@@ -120,7 +96,9 @@ export class LabMirror {
     const found = this.locate(member);
     if (!found?.ours) {
       member.log(
-        `mdagent 5: Failed to load the resource(${this.name}). Check if the Cluster Partition or Data Partition is OK.`,
+        "mdagent",
+        5,
+        `Failed to load the resource(${this.name}). Check if the Cluster Partition or Data Partition is OK.`,
       );
       this.cluster.heart.effect(`mirror ${this.name} failed to load on ${member.node.name}`, {
         kind: "mirror-load-failed",
@@ -166,9 +144,11 @@ export class LabMirror {
     const a = this.control(one);
     const b = this.control(two);
     if (!a || !b) return;
+    // Two sides that were both told to be equal to what they were made from know what was written since.
+    const needsFull = (a.fresh || b.fresh) && !(a.fresh && b.fresh && !a.wantsCopy && !b.wantsCopy);
     const stale = (node: string, good: string | undefined) => {
       const was = this.control(node)?.colour;
-      this.put(node, { control: { colour: "RED", fresh: false } });
+      this.put(node, { control: { colour: "RED", fresh: false, ...(needsFull && { needsFull }) } });
       if (good !== undefined) this.put(good, { control: { alone: true, fresh: false } });
       if (was !== "RED")
         this.cluster.heart.effect(`mirror ${this.name} on ${node} is stale`, {
@@ -186,15 +166,11 @@ export class LabMirror {
       // One restored, one not: the old side has the newer times, so it wins (reference clusterpro 8, R2).
       stale(a.fresh ? one : two, a.fresh ? two : one);
     else if (a.fresh && b.fresh) {
-      const copies = (a.wantsCopy || b.wantsCopy) && this.settings(this.cluster.member(one)).fullCopy;
+      // The flag is looked at now, whatever was said when the sides were initialised (reference clusterpro 3.8).
+      const { fullCopy, device } = this.settings(this.cluster.member(one));
       for (const node of [one, two]) this.put(node, { control: { fresh: false, wantsCopy: false } });
-      if (copies) this.startRecovery(one, two);
-      else
-        this.cluster
-          .member(one)
-          .log(
-            `mdadmn 20: Initial mirror recovery was not executed following the configuration. (Device:${this.settings(this.cluster.member(one)).device})`,
-          );
+      if (fullCopy) this.startRecovery(one, two, "initial");
+      else tellLeftOut(this.cluster.member(one), device);
     }
     this.cluster.heart.effect(`the sides of mirror ${this.name} met`, {
       kind: "mirror-met",
@@ -249,16 +225,19 @@ export class LabMirror {
     return true;
   }
 
-  /** Asks for a copy from the GREEN side to the RED one. */
-  recover(): boolean {
+  /** Asks for a copy from the GREEN side to the RED one. `told`: who asked, and the node whose log says so. */
+  recover(told: { readonly by: "mdctrl" | "mdw"; readonly on: string }): boolean {
     const direction = this.#direction();
     if (!direction || this.recovery) return false;
-    this.startRecovery(direction.from, direction.to);
+    const { from, to } = direction;
+    const full = [from, to].some((node) => this.control(node)?.needsFull || this.control(node)?.fresh);
+    this.cluster.member(told.on).log(told.by, 17, `Mirror recovery of ${this.name} has started.`);
+    this.startRecovery(from, to, full ? "full" : "difference");
     return true;
   }
 
   /** Makes one side's content the one that counts (reference clusterpro 3.2, 11.10). */
-  force(winner: string): boolean {
+  force(winner: string, via: string): boolean {
     const loser = this.cluster.peerOf(winner).node.name;
     if (
       !this.loaded.has(winner) ||
@@ -275,10 +254,14 @@ export class LabMirror {
       mirror: this.name,
       node: winner,
     });
+    this.cluster
+      .member(via)
+      .log("mdctrl", 36, `Forced recovery of the mirror ${this.name} completed successfully.`);
+    // Away or not: what the loser has beyond the winner is not known.
     if (this.connected()) {
-      this.put(loser, { control: { colour: "RED", fresh: false } });
-      if (!this.control(loser)?.backup) this.startRecovery(winner, loser);
-    }
+      this.put(loser, { control: { colour: "RED", fresh: false, needsFull: true } });
+      if (!this.control(loser)?.backup) this.startRecovery(winner, loser, "full");
+    } else this.put(winner, { control: { needsFull: true } });
     return true;
   }
 
@@ -286,21 +269,34 @@ export class LabMirror {
     return this.stopRecovery("canceled");
   }
 
-  startRecovery(from: string, to: string): void {
+  startRecovery(from: string, to: string, kind: CopyKind): void {
     this.#pending?.cancel();
     this.#pending = undefined;
     const ms = this.cluster.copyMs(this.name);
     const timer = this.cluster.later(ms, () => this.#endRecovery());
-    this.recovery = { from, to, startedAt: this.cluster.now(), ms, cancel: () => timer.cancel() };
+    this.recovery = { from, to, kind, startedAt: this.cluster.now(), ms, cancel: () => timer.cancel() };
     // Until the end the target is a mixture of old and new.
-    this.put(to, { control: { colour: "RED" }, dirty: true });
+    this.put(to, {
+      control: { colour: "RED", ...(kind !== "difference" && { needsFull: true }) },
+      dirty: true,
+    });
     this.put(from, { control: { alone: true } });
+    tellStart(
+      this.cluster.member(from),
+      this.#subject(from, kind),
+      this.cluster.sizeGiB(this.name) * 1024 ** 3,
+    );
     this.cluster.heart.effect(`recovery of mirror ${this.name} from ${from} to ${to} started`, {
       kind: "recovery-started",
       mirror: this.name,
       from,
       to,
+      copy: kind,
     });
+  }
+
+  #subject(node: string, kind: CopyKind): CopySubject {
+    return { mirror: this.name, device: this.settings(this.cluster.member(node)).device, kind };
   }
 
   #endRecovery(): void {
@@ -309,17 +305,28 @@ export class LabMirror {
     this.recovery = undefined;
     const source = this.content(recovery.from);
     if (!source) return;
+    const data =
+      recovery.kind === "difference"
+        ? copyDifferences(
+            this.control(recovery.from)?.changed ?? "",
+            source.data,
+            this.content(recovery.to)?.data ?? {},
+          )
+        : source.data;
     const at = this.cluster.now();
     const control = {
       colour: "GREEN",
       alone: false,
       fresh: false,
       wantsCopy: false,
+      needsFull: false,
+      changed: "",
       lastUpdate: at,
       breakTime: 0,
     } as const;
-    this.put(recovery.to, { control, data: source.data, dirty: source.dirty });
+    this.put(recovery.to, { control, data, dirty: source.dirty });
     this.put(recovery.from, { control });
+    tellEnd(this.cluster.member(recovery.from), this.#subject(recovery.from, recovery.kind));
     this.cluster.heart.effect(`recovery of mirror ${this.name} to ${recovery.to} ended`, {
       kind: "recovery-ended",
       mirror: this.name,
@@ -333,6 +340,9 @@ export class LabMirror {
     if (!recovery) return false;
     recovery.cancel();
     this.recovery = undefined;
+    const { from, kind } = recovery;
+    if (why === "canceled") tellCanceled(this.cluster.member(from), this.#subject(from, kind));
+    else tellFailure(this.cluster.member(from), this.#subject(from, kind), why);
     this.cluster.heart.effect(`recovery of mirror ${this.name} to ${recovery.to} stopped: ${why}`, {
       kind: "recovery-ended",
       mirror: this.name,
@@ -356,7 +366,8 @@ export class LabMirror {
     this.#pending = this.cluster.later(this.cluster.times.autoRecoveryMs, () => {
       this.#pending = undefined;
       if (this.recovery || !this.#wanted()) return;
-      this.recover();
+      const good = this.#direction()?.from;
+      if (good !== undefined) this.recover({ by: "mdw", on: good });
     });
   }
 
@@ -388,6 +399,7 @@ export class LabMirror {
       ...more,
       control: {
         lastUpdate: at,
+        ...(!both && { changed: withChanges(side.changed, old.data, data) }),
         ...(both || side.alone ? {} : { alone: true, ...(side.breakTime === 0 && { breakTime: at }) }),
       },
     });

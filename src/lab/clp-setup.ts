@@ -76,8 +76,11 @@ function setupCommands(cluster: LabCluster, member: Member): { readonly [name: s
       }
       const text = node.files.find(file)?.kind === "file" ? node.files.read(file) : undefined;
       if (text === undefined || !parseXml(text)) return fail(context, "Invalid configuration file.(code:1)");
-      // All or none: a node that cannot be reached makes the push fail.
-      if (cluster.members.some((each) => !each.node.alive || (each !== member && cluster.partitioned)))
+      // All or none: a node that cannot be reached makes the push fail, and so does one whose service that would take it
+      // was kept from the start (which of them that is, is an assumption).
+      const takes = ({ node: each }: Member) =>
+        each.alive && each.systemd.units.get("clusterpro_trn")?.active;
+      if (cluster.members.some((each) => !takes(each) || (each !== member && cluster.partitioned)))
         return fail(
           context,
           "Could not connect to the server. Check if the cluster service is active.(code:5)",
@@ -85,6 +88,7 @@ function setupCommands(cluster: LabCluster, member: Member): { readonly [name: s
       context.change(() => {
         for (const each of cluster.members) {
           each.node.files.write(confFile, text);
+          each.log("cfmgr", 1, `The cluster configuration data has been uploaded by ${node.name}.`);
           cluster.heart.effect(`configuration of ${cluster.name} pushed to ${each.node.name}`, {
             kind: "configuration-pushed",
             node: each.node.name,
@@ -113,7 +117,7 @@ function setupCommands(cluster: LabCluster, member: Member): { readonly [name: s
     const text = context.argv[at + 1];
     if (at < 0 || text === undefined) return fail(context, "Invalid option.");
     context.change(() => {
-      member.log(`logcmd 1: ${text}`);
+      member.log("logcmd", 1, text);
       cluster.heart.effect(`a line was written to the event log of ${node.name}`, {
         kind: "log-written",
         node: node.name,

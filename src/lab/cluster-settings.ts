@@ -91,13 +91,12 @@ export class Member {
     this.node = node;
   }
 
-  /** A line in the system's log, as the product's event log has them. */
-  log(text: string): void {
-    const { files, heart } = this.node;
-    const at = new Date(heart.clock.now()).toISOString().slice(0, 19);
-    const path = "/var/log/messages";
-    const old = files.find(path)?.kind === "file" ? files.read(path) : "";
-    files.plant(path, `${old}${at} ${this.node.name} clusterpro: ${text}\n`);
+  /**
+   * A line of the product's event log, which goes to syslog too. Texts, modules and numbers are those of the vendor's list
+   * (reference clusterpro 3.2); the form around them is from memory.
+   */
+  log(module: string, event: number, text: string): void {
+    this.node.journal.write("clusterpro", `<type: ${module}><event: ${event}> ${text}`);
   }
 }
 

@@ -16,7 +16,7 @@ import {
   type Place,
 } from "./cluster-settings.ts";
 import type { LabNode, NodeListener, Span } from "./node.ts";
-import type { Hardware, Heart, Received } from "./world.ts";
+import { actLater, type Hardware, type Heart, type Received } from "./world.ts";
 
 const no = (text: string): GroupAnswer => ({ ok: false, text });
 
@@ -38,6 +38,7 @@ export class LabCluster implements NodeListener {
   suspended = false;
   readonly #copySeconds: number | undefined;
   readonly #scope = new AbortController();
+  readonly #confs = new Map<Member, { readonly changes: number; readonly conf: LabConf | undefined }>();
   readonly #waiting = new Map<string, { cancel(): void }>();
 
   constructor(options: {
@@ -99,11 +100,7 @@ export class LabCluster implements NodeListener {
 
   /** Runs `act` later, unless the lab was closed before. */
   later(ms: number, act: () => void): { cancel(): void } {
-    const stop = new AbortController();
-    void this.heart.clock
-      .sleep(ms, AbortSignal.any([stop.signal, this.#scope.signal]))
-      .then(act, () => undefined);
-    return { cancel: () => stop.abort() };
+    return actLater(this.heart.clock, ms, this.#scope.signal, act);
   }
 
   get names(): readonly [string, string] {
@@ -122,7 +119,11 @@ export class LabCluster implements NodeListener {
 
   findConf(member: Member): LabConf | undefined {
     const { files } = member.node;
-    return files.find(confFile)?.kind === "file" ? readConf(files.read(confFile)) : undefined;
+    const known = this.#confs.get(member);
+    if (known?.changes === files.changes) return known.conf;
+    const conf = files.find(confFile)?.kind === "file" ? readConf(files.read(confFile)) : undefined;
+    this.#confs.set(member, { changes: files.changes, conf });
+    return conf;
   }
 
   confOf(member: Member): LabConf {
@@ -139,11 +140,14 @@ export class LabCluster implements NodeListener {
 
   copyMs(mirror: string): number {
     if (this.#copySeconds !== undefined) return this.#copySeconds * 1000;
+    return this.sizeGiB(mirror) * this.times.copySecondsPerGiB * 1000;
+  }
+
+  /** Size of the volume that a mirror lies on. */
+  sizeGiB(mirror: string): number {
     const volume = [...(this.mirrors.find(({ name }) => name === mirror)?.loaded.values() ?? [])][0];
-    const size = this.members
-      .flatMap(({ node }) => this.hardware.attached(node.instance))
-      .find((each) => each.volume === volume)?.sizeGiB;
-    return (size ?? 100) * this.times.copySecondsPerGiB * 1000;
+    const attached = this.members.flatMap(({ node }) => this.hardware.attached(node.instance));
+    return attached.find((each) => each.volume === volume)?.sizeGiB ?? 100;
   }
 
   isOnline(node: string): boolean {
@@ -188,6 +192,7 @@ export class LabCluster implements NodeListener {
       kind: "agent-started",
       node: member.node.name,
     });
+    member.log("mdagent", 1, "The Mirror Agent has started successfully.");
     const loaded = this.mirrors.map((mirror) => mirror.load(member));
     for (const mirror of this.mirrors) mirror.meet();
     return loaded.every(Boolean);
@@ -198,6 +203,7 @@ export class LabCluster implements NodeListener {
     for (const mirror of this.mirrors) mirror.unload(member.node.name);
     member.agent = false;
     this.#showUnits(member);
+    member.log("mdagent", 3, "The Mirror Agent has stopped successfully.");
     this.heart.effect(`mirror agent stopped on ${member.node.name}`, {
       kind: "agent-stopped",
       node: member.node.name,
@@ -369,7 +375,9 @@ export class LabCluster implements NodeListener {
       const running = this.groups.filter((group) => group.places.get(isolated) === "online");
       if (both && this.settings.partitionHandling === "shutdown") {
         this.member(isolated).log(
-          "nm 30: Network partition was detected. Shut down the server to protect data.",
+          "nm",
+          30,
+          "Network partition was detected. Shut down the server to protect data.",
         );
         const { node } = this.member(isolated);
         node.losePower();
@@ -391,7 +399,7 @@ export class LabCluster implements NodeListener {
     for (const group of this.groups)
       if (group.places.size > 1) {
         const loser = this.member(this.names[1]);
-        loser.log(`rc 92: Group ${group.name} has started on more than one server.`);
+        loser.log("rc", 92, `Group ${group.name} has started on more than one server.`);
         loser.node.losePower();
         this.hardware.guestOff(loser.node.instance);
       }
@@ -441,7 +449,7 @@ export class LabCluster implements NodeListener {
     }
     if (!this.#mirrorsUsable(name, member)) {
       group.places.set(node, "failed");
-      member.log(`rc 11: Activating ${name} has failed.`);
+      member.log("rc", 11, `Activating ${name} has failed.`);
       this.heart.effect(
         `group ${name} failed to start on ${node}`,
         { kind: "group-failed", group: name, node },

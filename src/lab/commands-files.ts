@@ -61,6 +61,25 @@ const mkdir: CommandFunction = (context) => {
   return status;
 };
 
+/** A folder with a name of its own; the X at the end of the template become letters. */
+const mktemp: CommandFunction = (context) => {
+  const { set, rest } = options(context, "d");
+  if (!set.has("d")) gapIn(context, "a temporary file");
+  const template = rest[0] ?? "/tmp/tmp.XXXXXXXXXX";
+  const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+  const letter = () => letters[Math.floor(context.node.heart.random() * letters.length)] ?? "A";
+  const name = template.replace(/X{3,}$/, (places) => places.replace(/X/g, letter));
+  if (name === template) return gapIn(context, `the template ${template}`);
+  const made = told(
+    context,
+    template,
+    () => context.node.files.mkdir(context.path(name), 0o700),
+    "failed to create directory via template",
+  );
+  if (made === 0) context.out(`${name}\n`);
+  return made;
+};
+
 const rmdir: CommandFunction = (context) => {
   const { rest } = options(context, "");
   return rest.reduce(
@@ -213,6 +232,7 @@ const stat: CommandFunction = (context) => {
 export const fileCommands: { readonly [name: string]: CommandFunction } = {
   ls,
   mkdir,
+  mktemp,
   rmdir,
   rm,
   mv,

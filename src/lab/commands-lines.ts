@@ -3,7 +3,7 @@ import { gapIn, inputs, lines, options } from "./command-words.ts";
 import type { CommandFunction } from "./process.ts";
 
 export const grep: CommandFunction = async (context) => {
-  const { set, values, rest } = options(context, "qxFcvEinolshHw", "em");
+  const { set, values, rest } = options(context, "aqxFcvEinolshHw", "em");
   const pattern = values.get("e") ?? rest[0] ?? "";
   const names = values.has("e") ? rest : rest.slice(1);
   const source = set.has("F")

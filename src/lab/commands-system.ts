@@ -1,5 +1,6 @@
 /** systemd and power, as a node's commands show them. */
 import { gapIn, splitOption } from "./command-words.ts";
+import { journalctl } from "./commands-journal.ts";
 import type { CommandFunction, Context } from "./process.ts";
 
 const serviceName = (name: string): string =>
@@ -327,14 +328,6 @@ const power =
     context.change(() => context.node.shutDown(reboot ? "reboot" : "off"));
     return 0;
   };
-
-const journalctl: CommandFunction = (context) => {
-  const text = context.node.files.find("/var/log/messages")
-    ? context.node.files.read("/var/log/messages")
-    : "";
-  context.out(text);
-  return 0;
-};
 
 export const systemCommands: { readonly [name: string]: CommandFunction } = {
   systemctl,

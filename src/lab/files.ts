@@ -41,8 +41,23 @@ const messages = {
 export type FileChange =
   "file-written" | "file-removed" | "folder-made" | "folder-removed" | "link-made" | "mode-set";
 
+/** Counts its changes, so that what was made of a file need not be made again while nothing changed. */
+class Entries extends Map<string, Entry> {
+  changes = 0;
+
+  override set(path: string, entry: Entry): this {
+    this.changes += 1;
+    return super.set(path, entry);
+  }
+
+  override delete(path: string): boolean {
+    this.changes += 1;
+    return super.delete(path);
+  }
+}
+
 export class Files {
-  readonly #entries = new Map<string, Entry>();
+  readonly #entries = new Entries();
   readonly #computed = new Map<string, () => string>();
   readonly #now: () => number;
   readonly #changed: (change: FileChange, path: string) => void;
@@ -68,6 +83,11 @@ export class Files {
       this.plant(path, undefined);
     for (const device of ["null", "zero", "tty"])
       this.#entries.set(`/dev/${device}`, { kind: "dev", device: "null", mtime: 0 });
+  }
+
+  /** Grows with every change but those below a mount point. */
+  get changes(): number {
+    return this.#entries.changes;
   }
 
   /** Puts a file (or a folder, without bytes) with the folders above it, without anybody being told: set-up only. */

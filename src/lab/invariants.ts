@@ -60,10 +60,9 @@ export const rules: readonly Rule[] = [
           // What has not met yet is not reported as equal by anybody.
           if (mirror.control(one)?.fresh !== false || mirror.control(two)?.fresh !== false) return [];
           if (mirror.control(one)?.alone || mirror.control(two)?.alone) return [];
-          const same =
-            JSON.stringify(sorted(mirror.content(one)?.data)) ===
-            JSON.stringify(sorted(mirror.content(two)?.data));
-          return same ? [] : [`mirror ${mirror.name} is GREEN on both sides, and they hold different files`];
+          return sameFiles(mirror.content(one)?.data, mirror.content(two)?.data)
+            ? []
+            : [`mirror ${mirror.name} is GREEN on both sides, and they hold different files`];
         }),
       ),
   },
@@ -86,8 +85,13 @@ export const rules: readonly Rule[] = [
   },
 ];
 
-const sorted = (data: { readonly [path: string]: string } | undefined) =>
-  Object.entries(data ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
+type Data = { readonly [path: string]: string };
+
+function sameFiles(one: Data = {}, two: Data = {}): boolean {
+  if (one === two) return true;
+  const paths = Object.keys(one);
+  return paths.length === Object.keys(two).length && paths.every((path) => one[path] === two[path]);
+}
 
 export function watch(
   lab: Lab,

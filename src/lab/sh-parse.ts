@@ -9,7 +9,17 @@ export class ShellSyntaxError extends Error {}
 const nothing: Command = { kind: "list", items: [] };
 const enders = new Set(["then", "else", "elif", "fi", "do", "done", "esac", "}"]);
 
+// The same few scripts come again and again, hundreds of times in a long night, and nothing changes a tree.
+const known = new Map<string, Command>();
+const mostKnown = 200;
+
 export function parseShell(source: string): Command {
+  const tree = known.get(source) ?? parse(source);
+  if (known.size < mostKnown) known.set(source, tree);
+  return tree;
+}
+
+function parse(source: string): Command {
   const parser = new Parser(source);
   const body = parser.list();
   parser.expectEnd();

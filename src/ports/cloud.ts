@@ -159,6 +159,8 @@ export interface CloudWrites {
   };
   /** Sets tags on snapshots, volumes or instances; the same keys are overwritten. */
   setTags: { readonly resources: readonly string[]; readonly tags: Tags };
+  /** Takes tags away whatever their values; one that is not there: no change. */
+  removeTags: { readonly resources: readonly string[]; readonly keys: readonly string[] };
   /**
    * Makes a volume from a completed snapshot, tagged at creation. The same `token` (64 characters at most) with the same
    * arguments makes one volume, and with others is refused; but tokens are forgotten (EC2: after some hours), so look for
@@ -212,6 +214,7 @@ export const cloudContract: { readonly [M in keyof (CloudReads & CloudWrites)]: 
   // Lists lag (reference aws-ebs 3.3, 4): a set that was made may not be found for minutes.
   createSnapshotSet: { kind: "write", repeat: "look", visibleWithinMs: 180_000, limitMs: 60_000 },
   setTags: { kind: "write", repeat: "safe", visibleWithinMs: 60_000, limitMs: 60_000 },
+  removeTags: { kind: "write", repeat: "safe", visibleWithinMs: 60_000, limitMs: 60_000 },
   // The token makes a repeat safe for some hours only, and a look is safe for ever (reference aws-ebs 3.4).
   createVolume: { kind: "write", repeat: "look", visibleWithinMs: 180_000, limitMs: 60_000 },
   attachVolume: { kind: "write", repeat: "look", visibleWithinMs: 60_000, limitMs: 60_000 },

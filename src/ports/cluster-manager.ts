@@ -36,7 +36,12 @@ export interface MirrorConfig {
   /** Device paths as configured, by node (a node's own setting overrides the common one). */
   readonly dataPartition: { readonly [node: string]: string };
   readonly clusterPartition: { readonly [node: string]: string };
-  /** Initial full copy ("execute initial mirror construction"): ON when the file does not say. */
+  /** Nodes that have partitions set for themselves alone; for the others the common ones hold. */
+  readonly ownPartitions: readonly string[];
+  /**
+   * Initial full copy ("execute initial mirror construction"): ON when the file does not say, and ON for all if it is ON
+   * anywhere, be it for one node alone. The same for `initialMkfs`, which is off when the file does not say.
+   */
   readonly fullCopy: boolean;
   readonly initialMkfs: boolean;
   readonly synchronous: boolean;
@@ -92,6 +97,19 @@ export interface ServiceState {
   readonly running: boolean;
 }
 
+/** A copy of a mirror, as the event log of one node tells of it. */
+export interface MirrorCopy {
+  /** "initial": the full copy after an initialisation; "unknown": the log does not say which. */
+  readonly kind: "full" | "difference" | "initial" | "unknown";
+  /** Whether its start was told. With `ended` and `failed` false too: an initial copy that was left out, as configured. */
+  readonly started: boolean;
+  /** It is over: well, failed, or canceled. */
+  readonly ended: boolean;
+  readonly failed: boolean;
+  /** When it was told of first, by the node's clock as it stands now: "2026-03-01T09:00:00Z". */
+  readonly at: string;
+}
+
 /** The dead-man timer as found on a node. */
 export interface DeadManState {
   readonly run: string;
@@ -113,6 +131,16 @@ export interface ClusterReads {
   /** Where the group runs, asked by its full name; undefined if nowhere. */
   findGroupNode(args: { readonly group: string; readonly via: string }): Promise<string | undefined>;
   getService(node: string): Promise<ServiceState>;
+  /**
+   * Copies of a mirror that the event log on `node` tells of since that uptime of its present boot, oldest first. Which node
+   * tells of a copy is not known, so ask both. Proves what it shows, and nothing else: a log that cannot be read, or that
+   * was kept elsewhere, looks like one without copies.
+   */
+  findCopies(args: {
+    readonly node: string;
+    readonly mirror: string;
+    readonly sinceUptimeSeconds: number;
+  }): Promise<readonly MirrorCopy[]>;
   /** undefined: there is none. */
   findDeadMan(node: string): Promise<DeadManState | undefined>;
 }
@@ -133,6 +161,49 @@ export interface ClusterWrites {
   finishBackup: { readonly node: string };
   /** Starts the cluster's software on a node that is up, enabled and did not join. */
   startService: { readonly node: string };
+  /** Moves a group: stopped on `from`, started on `to`. Given on `from`, where it runs. */
+  moveGroup: { readonly group: string; readonly from: string; readonly to: string };
+  /** Automatic start off, power off; the mirrors are left as they are. Groups that run on the node go to its peer. */
+  prepareRestore: { readonly node: string };
+  /**
+   * Writes the control data of all mirrors of the node anew, automatic start on, reboot; afterwards the node joins by itself.
+   * Rewrites whatever lies at the configured partitions, so these must be proven for this boot. `skipCopy` makes both sides
+   * count as identical. Refused, with nothing changed, while the initial full copy of a mirror is on.
+   */
+  finishRestore: { readonly node: string; readonly skipCopy: boolean };
+  /**
+   * Sets the initial full copy and the initial mkfs of mirrors, for the whole cluster, with the cluster running. Starts from
+   * the configuration that `node` has, so all nodes must have the same one. A setting that a node has for itself alone is
+   * not changed: a look shows it.
+   */
+  setMirrorOptions: {
+    readonly node: string;
+    readonly mirrors: readonly string[];
+    readonly fullCopy: boolean;
+    readonly initialMkfs: boolean;
+  };
+  /**
+   * Sets the partitions of a mirror, from the configuration that `node` has. `members`: the nodes whose own setting it
+   * becomes, whether or not they had one; none: the common one, for all nodes that are not in `ownPartitions`. Every node
+   * must answer, and the cluster's software must not use the mirror.
+   */
+  setMirrorDevices: {
+    readonly node: string;
+    readonly mirror: string;
+    readonly dataPartition: string;
+    readonly clusterPartition: string;
+    readonly members: readonly string[];
+  };
+  /** Automatic start of the cluster's software at boot on or off; nothing is started or stopped now. */
+  enableService: { readonly node: string };
+  disableService: { readonly node: string };
+  /** Stops the cluster's software; the node stays up, its mirror agent too. Groups that run there go to the peer. */
+  stopService: { readonly node: string };
+  /**
+   * Makes the content of `node` the one that counts, and copies it over the other side, whatever that holds. Only ever with
+   * a person's word on which side is to win. Returns when the copy has begun.
+   */
+  forceGood: { readonly mirror: string; readonly node: string };
   /**
    * Sets the dead-man timer on `node` and proves it ticking. When it fires it starts `groups` (only those), only if:
    * the boot id is still `bootId`, the marker names `run`, each group is online nowhere, its `mirrors` are GREEN here, and
@@ -171,6 +242,7 @@ export const clusterContract: { readonly [M in keyof (ClusterReads & ClusterWrit
   getMirror: { kind: "read" },
   findGroupNode: { kind: "read" },
   getService: { kind: "read" },
+  findCopies: { kind: "read" },
   findDeadMan: { kind: "read" },
   // Scripts may take 1,800 s, unmounting 3 × 300 s, fsck 7,200 s (reference clusterpro 3.4).
   stopGroup: write(60 * minute),
@@ -183,6 +255,19 @@ export const clusterContract: { readonly [M in keyof (ClusterReads & ClusterWrit
   prepareBackup: write(15 * minute, { takesNodeDown: true }),
   finishBackup: write(15 * minute, { takesNodeDown: true }),
   startService: write(10 * minute, { repeat: "safe" }),
+  // A stop and a start.
+  moveGroup: write(240 * minute),
+  // As for the backup; groups that still run there are stopped first.
+  prepareRestore: write(15 * minute, { takesNodeDown: true }),
+  finishRestore: write(15 * minute, { takesNodeDown: true }),
+  // Whoever sends them twice sets the same values twice.
+  setMirrorOptions: write(5 * minute, { repeat: "safe" }),
+  setMirrorDevices: write(5 * minute, { repeat: "safe" }),
+  enableService: write(3 * minute, { repeat: "safe" }),
+  disableService: write(3 * minute, { repeat: "safe" }),
+  // Sent again, it would take away a service that came back meanwhile.
+  stopService: write(60 * minute),
+  forceGood: write(5 * minute),
   armDeadMan: write(minute, { repeat: "safe" }),
   renewDeadMan: write(minute, { renewal: true, repeat: "safe" }),
   clearDeadMan: write(minute, { repeat: "safe" }),

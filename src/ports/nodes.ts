@@ -68,6 +68,8 @@ export interface NodesWrites {
   };
   /** Takes it away if it names this run; another run's marker is left alone with `conflict`; none there is fine. */
   releaseMarker: { readonly node: string; readonly run: string };
+  /** An orderly reboot of the operating system. The cluster's software must not run there, or it would count as a failure. */
+  reboot: { readonly node: string };
 }
 
 export const nodesContract: { readonly [M in keyof (NodesReads & NodesWrites)]: Contract } = {
@@ -82,6 +84,7 @@ export const nodesContract: { readonly [M in keyof (NodesReads & NodesWrites)]: 
   adoptMarker: { kind: "write", repeat: "safe", visibleWithinMs: 0, limitMs: 60_000, renewal: true },
   renewMarker: { kind: "write", repeat: "safe", visibleWithinMs: 0, limitMs: 60_000, renewal: true },
   releaseMarker: { kind: "write", repeat: "safe", visibleWithinMs: 0, limitMs: 60_000 },
+  reboot: { kind: "write", repeat: "look", visibleWithinMs: 0, limitMs: 120_000, takesNodeDown: true },
 };
 
 export type NodesDriver = Driver<NodesReads, NodesWrites>;

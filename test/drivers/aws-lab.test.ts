@@ -46,6 +46,7 @@ const operations: { readonly [Write in keyof CloudWrites]: readonly string[] } =
   stopInstance: ["StopInstances"],
   createSnapshotSet: ["CreateSnapshot", "CreateSnapshots"],
   setTags: ["CreateTags"],
+  removeTags: ["DeleteTags"],
   createVolume: ["CreateVolume"],
   attachVolume: ["AttachVolume"],
   detachVolume: ["DetachVolume"],

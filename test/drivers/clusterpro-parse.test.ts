@@ -43,6 +43,7 @@ describe("the configuration", () => {
       fileSystem: "xfs",
       dataPartition: { server1: "/dev/nvme1n1p2", server2: "/dev/nvme2n1p2" },
       clusterPartition: { server1: "/dev/nvme1n1p1", server2: "/dev/nvme1n1p1" },
+      ownPartitions: ["server2"],
       fullCopy: true,
       initialMkfs: false,
       synchronous: true,
@@ -65,6 +66,23 @@ describe("the configuration", () => {
       [true, true],
       [true, true],
     ]);
+  });
+
+  test("counts a flag as on for all that is on for one node alone", () => {
+    const own = (path: string, value: string) =>
+      parseConfig(
+        changed((text) =>
+          text.replace(
+            /(<md name="md2">)/,
+            `$1<server name="server2"><parameters><${path}>${value}</${path}></parameters></server>`,
+          ),
+        ),
+        "clp.conf",
+      ).mirrors[1];
+    expect(config().mirrors[1]).toMatchObject({ fullCopy: false, ownPartitions: [] });
+    expect(own("fullcopy", "1")).toMatchObject({ fullCopy: true, ownPartitions: [] });
+    expect(own("fullcopy", "0")).toMatchObject({ fullCopy: false });
+    expect(() => own("mkfs", "yes")).toThrow(/mkfs is "yes", expected 0 or 1/);
   });
 
   test.each<[string, (text: string) => string, RegExp]>([
@@ -196,6 +214,16 @@ describe("a mirror's state", () => {
       status: "Recovering",
       recovery: { from: "server1", to: "server2", percent: 7 },
     });
+  });
+
+  test.each([
+    ["Recovery Direction    db-1 -> db-2", "db-1", "db-2"],
+    ["Direction: db-2 --> db-1", "db-2", "db-1"],
+    ["Recovery Direction db-1=>db-2", "db-1", "db-2"],
+    ["Recovery Source db-1", undefined, undefined],
+  ])("has the direction of a copy wherever it is told: %s", (row, from, to) => {
+    const output = `Mirror Status: Recovering\nmd1 db-1 db-2\n----------\nMirror Color YELLOW YELLOW\n${row}\n`;
+    expect(parseMirror(output, "md1", ["db-1", "db-2"]).recovery).toMatchObject({ from, to });
   });
 
   test("follows the header's order, which is not the order of the configuration", () => {

@@ -96,8 +96,75 @@ describe("requests", () => {
       ["clpbackup.sh", "--post"],
     ],
     [requests.startService({ node: "server2" }), "cluster.startService", "server2", ["clpcl", "-s"]],
+    [requests.stopService({ node: "server2" }), "cluster.stopService", "server2", ["clpcl", "-t"]],
+    [
+      requests.moveGroup({ group: "failover1", from: "server1", to: "server2" }),
+      "cluster.moveGroup",
+      "server1",
+      ["clpgrp", "-m", "failover1", "-h", "server1", "-a", "server2"],
+    ],
+    [
+      requests.prepareRestore({ node: "server2" }),
+      "cluster.prepareRestore",
+      "server2",
+      ["clprestore.sh", "--pre"],
+    ],
+    [
+      requests.finishRestore({ node: "server2", skipCopy: false }),
+      "cluster.finishRestore",
+      "server2",
+      ["clprestore.sh", "--post"],
+    ],
+    [
+      requests.finishRestore({ node: "server2", skipCopy: true }),
+      "cluster.finishRestore",
+      "server2",
+      ["clprestore.sh", "--post", "--skip-copy"],
+    ],
   ])("are the bare commands: %#", (request, verb, node, argv) => {
     expect(request).toEqual({ to: "node", verb, node, argv });
+  });
+
+  test("of a forced recovery say yes to whatever is asked, and nothing else does", () => {
+    expect(requests.forceGood({ mirror: "md1", node: "server2" })).toMatchObject({
+      node: "server2",
+      argv: ["clpmdctrl", "--force", "server2", "md1"],
+      stdin: expect.stringMatching(/^(y\n)+$/) as string,
+    });
+    expect(requests.recoverMirror({ mirror: "md1", node: "server2" })).not.toHaveProperty("stdin");
+  });
+
+  test("of settings are one script with every value as an argument of its own", () => {
+    const args = (request: typeof hostile) => request.to === "node" && request.argv.slice(3);
+    const hostile = requests.setMirrorDevices({
+      node: "server1",
+      mirror: "md1",
+      dataPartition: "/dev/$(reboot)",
+      clusterPartition: "/dev/b'",
+      members: ["server1", "server2"],
+    });
+    expect(args(hostile)).toEqual([
+      "runbook-set-mirror-devices",
+      ...["server1", "server2"].flatMap((node) => [
+        ...["md1", `server@${node}/parameters/diskdev/dppath`, "/dev/$(reboot)"],
+        ...["md1", `server@${node}/parameters/diskdev/cppath`, "/dev/b'"],
+      ]),
+    ]);
+    expect(hostile.to === "node" && hostile.argv[2]).not.toContain("reboot");
+    expect(
+      args(
+        requests.setMirrorOptions({
+          node: "server1",
+          mirrors: ["md1", "md2"],
+          fullCopy: true,
+          initialMkfs: false,
+        }),
+      ),
+    ).toEqual([
+      "runbook-set-mirror-options",
+      ...["md1", "parameters/fullcopy", "1", "md1", "parameters/mkfs", "0"],
+      ...["md2", "parameters/fullcopy", "1", "md2", "parameters/mkfs", "0"],
+    ]);
   });
 
   test("go out in an environment of their own, behind the fence if there is one", () => {
@@ -146,6 +213,16 @@ describe("send", () => {
   const post = requests.finishBackup({ node: "server2" });
   const suspend = requests.suspendMonitor({ monitor: "mdw1", node: "server2", via: "server1" });
   const cut = requests.breakMirror({ mirror: "md1", node: "server2" });
+  const restorePre = requests.prepareRestore({ node: "server2" });
+  const restorePost = requests.finishRestore({ node: "server2", skipCopy: true });
+  const options = requests.setMirrorOptions({
+    node: "server1",
+    mirrors: ["md1"],
+    fullCopy: false,
+    initialMkfs: false,
+  });
+  const enable = requests.enableService({ node: "server2" });
+  const force = requests.forceGood({ mirror: "md1", node: "server2" });
   const send = (request: typeof stop, said: Said) =>
     scripted(() => said).driver.send(request, { limitMs: 1000 });
 
@@ -167,6 +244,10 @@ describe("send", () => {
     ["a break in words that we have not seen", cut, { out: "md1 done\n" }],
     ["--pre", pre, { out: fixture("clpbackup-pre.txt") }],
     ["--post, which ends with the reboot", post, { out: fixture("clpbackup-post.txt") }],
+    ["--pre of a restore", restorePre, { out: fixture("clprestore-pre.txt") }],
+    ["--post of a restore", restorePost, { out: fixture("clprestore-post.txt") }],
+    ["a forced recovery in words that we have not seen", force, { out: "md1 done\n" }],
+    ["a push of settings", options, { out: "Command succeeded.(code:0)\n" }],
   ])("answers for %s", async (_, request, said) => {
     await expect(send(request, said)).resolves.toMatchObject({ code: 0 });
   });
@@ -201,6 +282,54 @@ describe("send", () => {
       "conflict",
       "said",
     ],
+    [
+      "--post of a restore that is refused",
+      restorePost,
+      { code: 1, out: "clprestore.sh : something about the construction\n" },
+      "conflict",
+      "said",
+    ],
+    [
+      "--post of a restore that ended well, before it came to the reboot",
+      restorePost,
+      { out: "Mirror info will be set as default.\n" },
+      "conflict",
+      "said",
+    ],
+    [
+      "--post of a restore whose end was lost with the node",
+      restorePost,
+      { code: undefined, out: "Mirror info will be set as default.\n" },
+      "unavailable",
+      "maybe",
+    ],
+    [
+      "--post of a restore that the reboot made fail",
+      restorePost,
+      { code: 1, out: fixture("clprestore-post.txt") },
+      "unavailable",
+      "maybe",
+    ],
+    ["--pre of a restore that a signal ended", restorePre, { code: 143 }, "unavailable", "maybe"],
+    [
+      "a tool for settings that is not there",
+      options,
+      { code: 127, err: "runbook: clpcfset is not on this node\n" },
+      "unsupported",
+      "no",
+    ],
+    [
+      "a node without the cluster's units",
+      enable,
+      { code: 127, err: "runbook: none of the cluster's units is on this node\n" },
+      "unsupported",
+      "no",
+    ],
+    ["settings whose push was cut", options, { code: undefined }, "unavailable", "maybe"],
+    ["settings whose script was ended", options, { code: 143 }, "unavailable", "maybe"],
+    ["settings at the same time as another command", options, { code: 128 }, "unavailable", "no"],
+    ["settings that are refused", options, { code: 3, out: "xyzzy\n" }, "conflict", "said"],
+    ["a forced recovery that was not agreed to", force, { code: 1, out: "Canceled.\n" }, "conflict", "said"],
     [
       "a group that was stopped already",
       stop,

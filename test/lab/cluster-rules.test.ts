@@ -229,7 +229,9 @@ test("rule 8: a restore through the wrong device destroys what lies there, and t
     "up again",
     () => lab.node("server2").state === "up" && lab.cluster().member("server2").agent,
   );
-  expect((await run("server2", "journalctl")).out).toContain("mdagent 5: Failed to load the resource(md1).");
+  expect((await run("server2", "journalctl -b")).out).toContain(
+    "<type: mdagent><event: 5> Failed to load the resource(md1).",
+  );
   expect(await colours(world, "server2")).toContain("RED");
 });
 

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, beforeAll, describe, expect, it } from "vitest";
 
 import { planText } from "../../src/cli/plan-text.ts";
 import { describeWorld } from "../../src/lab/compare.ts";
@@ -8,6 +8,12 @@ import { plainWrites } from "../support/writes.ts";
 
 let sim: Simulation;
 const open = async (options: SimulationOptions = {}) => (sim = await openSimulation(options));
+// The SDK and the runbook's TypeScript take a second to load and to warm up; that is no part of any night.
+beforeAll(async () => {
+  await open();
+  await sim.runner().run();
+  sim.close();
+});
 afterEach(() => sim.close());
 
 /** What holds at every good end, whatever the shape of the cluster. */

@@ -2,7 +2,7 @@
  * Whole runs in one process: the real engine, layers and drivers, the lab behind them, a virtual clock. A runner can die
  * at any row: from then on nothing of it moves any more, as with kill -9.
  */
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 
@@ -68,6 +68,8 @@ export interface Simulation {
   close(): void;
 }
 
+// A disk's own time is no part of a simulation: where the system has a file system in memory, runs are kept there.
+const memory = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
 const forever = new Promise<never>(() => undefined);
 let pids = 1000;
 
@@ -76,7 +78,7 @@ export async function openSimulation(options: SimulationOptions = {}): Promise<S
   const lab = buildLab({ ...options, clock });
   const breaches: Breach[] = [];
   watch(lab, (breach) => breaches.push(breach));
-  const folder = mkdtempSync(join(tmpdir(), "runbook-sim-"));
+  const folder = mkdtempSync(join(memory, "runbook-sim-"));
   const living = new Set<number>();
   const name = options.cluster ?? "prod";
   const runbookFile = typeof options.runbook === "string" ? options.runbook : "runbooks/backup-standby.ts";

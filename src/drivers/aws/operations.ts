@@ -9,6 +9,7 @@ import type {
   CreateTagsRequest,
   CreateVolumeRequest,
   DeleteSnapshotRequest,
+  DeleteTagsRequest,
   DeleteVolumeRequest,
   DetachVolumeRequest,
   DisableFastSnapshotRestoresRequest,
@@ -96,6 +97,14 @@ export const operations: Readonly<Partial<Record<string, Operation>>> = {
       const input = params as unknown as CreateTagsRequest;
       const { $metadata } = await client.send(new sdk.CreateTagsCommand(input), options);
       // Its reply holds nothing that the SDK shows.
+      return { code: $metadata.httpStatusCode, said: {} };
+    },
+  },
+  DeleteTags: {
+    ids: (params) => texts(params["Resources"]),
+    async send(sdk, client, params, options) {
+      const input = params as unknown as DeleteTagsRequest;
+      const { $metadata } = await client.send(new sdk.DeleteTagsCommand(input), options);
       return { code: $metadata.httpStatusCode, said: {} };
     },
   },

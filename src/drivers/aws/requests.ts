@@ -54,6 +54,14 @@ export const requests: { readonly [Verb in keyof CloudWrites]: (args: CloudWrite
     return request("setTags", "CreateTags", { Resources: [...resources], Tags: tagList(tags) });
   },
 
+  removeTags: ({ resources, keys }) => {
+    invariant(resources.length > 0 && keys.length > 0, "without keys, DeleteTags takes every tag away");
+    return request("removeTags", "DeleteTags", {
+      Resources: [...resources],
+      Tags: keys.map((Key) => ({ Key })),
+    });
+  },
+
   createVolume: ({ snapshot, zone, sizeGiB, type, encrypted, key, token, tags, ...speed }) => {
     invariant(encrypted || key === undefined, "a volume with a key of its own is encrypted");
     return request("createVolume", "CreateVolume", {

@@ -39,7 +39,36 @@ export const breakMirror = (mirror: string) => ["clpmdctrl", "--break", mirror];
 export const recoverMirror = (mirror: string) => ["clpmdctrl", "--recovery", mirror];
 export const prepareBackup = () => ["clpbackup.sh", "--pre"];
 export const finishBackup = () => ["clpbackup.sh", "--post"];
+export const prepareRestore = () => ["clprestore.sh", "--pre"];
+export const finishRestore = (skipCopy: boolean) => [
+  "clprestore.sh",
+  "--post",
+  ...(skipCopy ? ["--skip-copy"] : []),
+];
 export const startService = () => ["clpcl", "-s"];
+export const stopService = () => ["clpcl", "-t"];
+export const moveGroup = (group: string, from: string, to: string) => [
+  "clpgrp",
+  "-m",
+  group,
+  "-h",
+  from,
+  "-a",
+  to,
+];
+// The node is named, although it is the one the command runs on: which one it means without a name is known from memory.
+export const forceGood = (node: string, mirror: string) => ["clpmdctrl", "--force", node, mirror];
+/** It may ask (reference clusterpro 1.2), how often is not known: as `yes` would answer, which public scripts pipe into it. */
+export const consent = "y\n".repeat(8);
+
+/** A script of ours; its name shows in the node's list of processes and in the plan. */
+export const script = (name: string, text: string, args: readonly string[]) => [
+  "sh",
+  "-c",
+  text,
+  `runbook-${name}`,
+  ...args,
+];
 
 /** The units that make a node join at boot (reference clusterpro 2: these two are what one disables by hand). */
 export const units = ["clusterpro", "clusterpro_md"] as const;

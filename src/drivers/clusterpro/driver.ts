@@ -2,33 +2,33 @@
  * CLUSTERPRO X / EXPRESSCLUSTER X on Linux, by its commands on a shell.
  *
  * To grant: root, or `sudo -n` for these (all under /opt/nec/clusterpro/bin, by `env` with a path of our own):
- *   clpstat, clpmdstat, clpgrp, clpmonctrl, clpmdctrl, clpcl, clpbackup.sh, systemctl, systemd-run, and sh for the
- *   scripts of the fence and of the dead-man timer; reading /opt/nec/clusterpro/etc/clp.conf. Since a granted `sh` is
- *   all of root, `(root) NOPASSWD: ALL` for the run's own user says the same more honestly.
+ *   clpstat, clpmdstat, clpgrp, clpmonctrl, clpmdctrl, clpcl, clpbackup.sh, clprestore.sh, clpcfset, clpcfctrl,
+ *   clpsvcctrl.sh, systemctl, systemd-run, journalctl, and sh for the scripts of the fence, of the settings and of the
+ *   dead-man timer; reading /opt/nec/clusterpro/etc/clp.conf. Since a granted `sh` is all of root,
+ *   `(root) NOPASSWD: ALL` for the run's own user says the same more honestly.
  * Seen: output of X 4.3 (mirror commands), 5.0, 5.3 and 6.0 (clpstat, clp.conf), from public sources; X 4.3 is the
- *   oldest with clpbackup.sh.
+ *   oldest with clpbackup.sh, clprestore.sh and clpcfset.
  * Quirks: exit statuses are not enough, the state is read after every write (reference clusterpro 1.1). Some commands
- *   can ask a question: their input is always closed, and nothing ever answers "yes" for a person (1.2).
- *   clpbackup.sh takes the node down, so that its answer is often lost (1.3). clpstat cuts names (1.6). clp.conf does
- *   not hold defaults (1.5). The mirror's times are the node's local time.
+ *   can ask a question: their input is closed, so that nothing answers "yes" for a person; only to the forced recovery,
+ *   which a person has ordered, it is said (1.2). clpbackup.sh and clprestore.sh take the node down, so that their answer
+ *   is often lost (1.3). clpstat cuts names (1.6). clp.conf does not hold defaults (1.5). The mirror's times are the
+ *   node's local time.
  */
 import { createHash } from "node:crypto";
 import { Failure, invariant } from "../../errors.ts";
 import type { Clock } from "../../ports/clock.ts";
-import type {
-  ClusterConfig,
-  ClusterDriver,
-  ClusterReads,
-  ClusterWrites,
-} from "../../ports/cluster-manager.ts";
-import type { NodeRequest, Request } from "../../ports/driver.ts";
-import { download, fenced, text, type Output, type Shell } from "../../ports/shell.ts";
+import type { ClusterConfig, ClusterDriver, ClusterReads } from "../../ports/cluster-manager.ts";
+import { download, text, type Output, type Shell } from "../../ports/shell.ts";
 import * as commands from "./commands.ts";
-import { armScript, clearScript, deadManScript, findScript, parseDeadMan, renewScript } from "./dead-man.ts";
+import { findCopiesScript, parseCopies } from "./copies.ts";
+import { findScript, parseDeadMan } from "./dead-man.ts";
 import { deadManCodes, findFailure } from "./errors.ts";
 import { parseConfig, type ParsedConfig } from "./parse-conf.ts";
 import { parseMirror } from "./parse-mirror.ts";
 import { nameGroups, nameMonitors, nameNodes, parseMonitors, parseSummary } from "./parse-stat.ts";
+import { requests, wireArgv } from "./requests.ts";
+
+export { wireArgv } from "./requests.ts";
 
 const readTimeoutMs = 60_000;
 
@@ -115,8 +115,19 @@ export function openClusterpro({ shell }: { readonly shell: Shell; readonly cloc
       };
     },
 
+    async findCopies({ node, mirror, sinceUptimeSeconds }) {
+      const { mirrors } = await knownConfig(node);
+      const device = mirrors.find(({ name }) => name === mirror)?.device;
+      const since = String(Math.floor(sinceUptimeSeconds));
+      const argv = commands.script("find-copies", findCopiesScript(), [since]);
+      const out = await ask(node, argv);
+      const failure = findFailure("findCopies", node, argv, out);
+      if (failure) throw failure;
+      return parseCopies(text(out.stdout), { mirror, device, sinceUptimeSeconds });
+    },
+
     async findDeadMan(node) {
-      const argv = ["sh", "-c", findScript(), "runbook-find-dead-man"];
+      const argv = commands.script("find-dead-man", findScript(), []);
       const out = await ask(node, argv);
       if (out.code === deadManCodes.none) return undefined;
       const failure = findFailure("findDeadMan", node, argv, out);
@@ -194,68 +205,6 @@ export function openClusterpro({ shell }: { readonly shell: Shell; readonly cloc
     close: () => Promise.resolve(),
   };
 }
-
-/** The argv that really goes to the node: in its environment, and behind the fence if there is one. */
-export function wireArgv(request: Request, fence?: string): readonly string[] {
-  invariant(request.to === "node", "the cluster's writes go to nodes");
-  const argv = commands.inEnvironment(request.argv);
-  return fence === undefined ? argv : fenced(fence, argv);
-}
-
-const on = (
-  node: string,
-  verb: keyof ClusterWrites,
-  argv: readonly string[],
-  stdin?: string,
-): NodeRequest => ({
-  to: "node",
-  verb: `cluster.${verb}`,
-  node,
-  argv,
-  ...(stdin !== undefined && { stdin }),
-});
-
-const requests: ClusterDriver["requests"] = {
-  stopGroup: ({ group, node }) => on(node, "stopGroup", commands.stopGroup(group)),
-  startGroup: ({ group, node }) => on(node, "startGroup", commands.startGroup(group)),
-  suspendMonitor: ({ monitor, node, via }) =>
-    on(via, "suspendMonitor", commands.suspendMonitor(node, monitor)),
-  resumeMonitor: ({ monitor, node, via }) => on(via, "resumeMonitor", commands.resumeMonitor(node, monitor)),
-  breakMirror: ({ mirror, node }) => on(node, "breakMirror", commands.breakMirror(mirror)),
-  recoverMirror: ({ mirror, node }) => on(node, "recoverMirror", commands.recoverMirror(mirror)),
-  prepareBackup: ({ node }) => on(node, "prepareBackup", commands.prepareBackup()),
-  finishBackup: ({ node }) => on(node, "finishBackup", commands.finishBackup()),
-  startService: ({ node }) => on(node, "startService", commands.startService()),
-  armDeadMan: ({ node, peer, run, bootId, groups, mirrors, afterSeconds }) => {
-    const args = [
-      run,
-      bootId,
-      node,
-      peer,
-      String(afterSeconds),
-      String(groups.length),
-      ...groups,
-      ...mirrors,
-    ];
-    return on(
-      node,
-      "armDeadMan",
-      ["sh", "-c", armScript(), "runbook-arm-dead-man", ...args],
-      deadManScript(),
-    );
-  },
-  renewDeadMan: ({ node, run, afterSeconds }) =>
-    on(node, "renewDeadMan", [
-      "sh",
-      "-c",
-      renewScript(),
-      "runbook-renew-dead-man",
-      run,
-      String(afterSeconds),
-    ]),
-  clearDeadMan: ({ node, run }) =>
-    on(node, "clearDeadMan", ["sh", "-c", clearScript(), "runbook-clear-dead-man", run]),
-};
 
 /** One word for each unit, in the order asked; systemctl exits non-zero for most of them. */
 function words(output: string, node: string): readonly string[] {

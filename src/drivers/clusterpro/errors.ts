@@ -99,6 +99,21 @@ const deadManMeanings: { readonly [code: number]: Meaning } = {
   },
 };
 
+// The commands that end with their node going down, and the last thing that each says before (reference clusterpro 3.7, 3.8).
+const takeDown: { readonly [command: string]: { readonly [phase: string]: string } } = {
+  "clpbackup.sh": { "--pre": "Shutting down...", "--post": "Rebooting..." },
+  "clprestore.sh": { "--pre": "Shutting down...", "--post": "Rebooting..." },
+};
+
+const inWebUi = "set it in Cluster WebUI, apply it, and go on";
+// Of the requests that are scripts of ours: what a person can do where the product's command is not there.
+const missing: { readonly [verb: string]: string } = {
+  "cluster.setMirrorOptions": inWebUi,
+  "cluster.setMirrorDevices": inWebUi,
+  "cluster.enableService": "is CLUSTERPRO X set up on that node?",
+  "cluster.disableService": "is CLUSTERPRO X set up on that node?",
+};
+
 /** What a command's output means; undefined if it did what it should. `verb` is the request's, or a name of the read. */
 export function findFailure(
   verb: string,
@@ -106,7 +121,10 @@ export function findFailure(
   argv: readonly string[],
   out: Output,
 ): Failure | undefined {
-  const line = verb.endsWith("DeadMan") ? "the dead-man timer's script" : argv.join(" ");
+  const line = verb.endsWith("DeadMan")
+    ? "the dead-man timer's script"
+    : // A script of ours is called by its name, and shown with its arguments.
+      (argv[0] === "sh" ? argv.slice(3) : argv).join(" ");
   const said = [text(out.stdout).trim(), text(out.stderr).trim()].filter(Boolean).join("\n").slice(0, 4000);
   const fail = (meaning: Meaning, ended: string) =>
     new Failure(meaning.kind, `${line} on ${node} ${ended}${said ? `: ${said.slice(0, 500)}` : ""}`, {
@@ -137,32 +155,47 @@ export function findFailure(
       {
         kind: "unsupported",
         happened: "no",
-        hint: "is CLUSTERPRO X (4.3 or newer for clpbackup.sh) installed there?",
+        hint: "is CLUSTERPRO X (4.3 or newer for clpbackup.sh and clprestore.sh) installed there?",
       },
       ended,
     );
-  const backup = argv[0] === "clpbackup.sh";
-  // 128 plus the number of the signal that ended an inner command while the node went down.
-  if (backup && [129, 137, 143].includes(out.code))
+  const ourScript = missing[verb];
+  if (ourScript !== undefined && out.code === 127 && /^runbook: /m.test(text(out.stderr)))
+    return fail({ kind: "unsupported", happened: "no", hint: ourScript }, ended);
+  const lastLine = takeDown[argv[0] ?? ""]?.[argv[1] ?? ""];
+  const saidLast = lastLine !== undefined && said.includes(`${argv[0]} : ${lastLine}`);
+  // 128 plus the number of the signal that ended an inner command while the node went down. Whatever comes after the last
+  // line comes from a system that is ending.
+  if (saidLast || ((lastLine ?? ourScript) !== undefined && [129, 130, 137, 143].includes(out.code)))
     return fail({ kind: "unavailable", happened: "maybe" }, ended);
-  // A second control command at the same time is refused with 128 (reference clusterpro 3.6).
-  if (!backup && out.code === 128 && (argv[0] ?? "").startsWith("clp"))
+  // A second control command at the same time is refused with 128 (reference clusterpro 3.6); a script's last command is
+  // the only one that changes the cluster.
+  if (
+    lastLine === undefined &&
+    out.code === 128 &&
+    ((argv[0] ?? "").startsWith("clp") || ourScript !== undefined)
+  )
     return fail({ kind: "unavailable", happened: "no" }, ended);
   const byText = textMeaning();
+  // In which words it refuses is not known (reference clusterpro 3.8).
+  const refusal =
+    argv[0] === "clprestore.sh" && argv[1] === "--post"
+      ? "it refuses while the initial mirror construction of a mirror is on, and while the mirror agent runs"
+      : undefined;
   const byCode = argv[0] === "clpmonctrl" ? monitorCodes[out.code] : undefined;
-  // clpbackup.sh is several commands in a row: whatever one of them says, those before it were done.
-  const meaning = byText ?? byCode ?? { kind: "conflict" };
-  return fail(backup && meaning.kind !== "denied" ? { ...meaning, happened: "said" } : meaning, ended);
+  // These are several commands in a row: whatever one of them says, those before it were done.
+  const several = lastLine !== undefined || ourScript !== undefined;
+  const meaning = byText ?? byCode ?? { kind: "conflict", ...(refusal !== undefined && { hint: refusal }) };
+  return fail(several && meaning.kind !== "denied" ? { ...meaning, happened: "said" } : meaning, ended);
 
   function textMeaning(): Meaning | undefined {
     return texts.find(([pattern]) => pattern.test(said))?.[1];
   }
 
   function cameShort(): Failure | undefined {
-    const last =
-      argv[0] === "clpbackup.sh" ? (argv[1] === "--pre" ? "Shutting down..." : "Rebooting...") : undefined;
+    const last = takeDown[argv[0] ?? ""]?.[argv[1] ?? ""];
     if (last !== undefined)
-      return said.includes(`clpbackup.sh : ${last}`)
+      return said.includes(`${argv[0]} : ${last}`)
         ? undefined
         : fail(
             {

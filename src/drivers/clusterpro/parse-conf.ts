@@ -92,20 +92,26 @@ function readMirror(
 ): MirrorConfig {
   const name = nameOf(md, refuse);
   const common = (path: string) => at(md, `parameters/${path}`)?.text || undefined;
+  const own = (node: string, path: string) =>
+    at(
+      children(md, "server").find((each) => each.attributes["name"] === node),
+      `parameters/${path}`,
+    )?.text || undefined;
   const partition = (path: string) =>
     Object.fromEntries(
-      nodes.map((node) => {
-        const own = children(md, "server").find((each) => each.attributes["name"] === node);
-        const value = at(own, `parameters/${path}`)?.text || common(path);
-        return [node, devicePath(value, `mirror ${name}: ${path} for ${node}`, refuse)];
-      }),
+      nodes.map((node) => [
+        node,
+        devicePath(own(node, path) ?? common(path), `mirror ${name}: ${path} for ${node}`, refuse),
+      ]),
     );
-  const flag = (path: string, absent: boolean) => {
-    const value = common(path);
-    if (value === undefined) return absent;
-    if (value !== "0" && value !== "1")
+  const flag = (path: string, absent: boolean) => valueOf(common(path), path) ?? absent;
+  // On for all if it is on anywhere: which of two values a command looks at is not known.
+  const anywhere = (path: string, absent: boolean) =>
+    [flag(path, absent), ...nodes.map((node) => valueOf(own(node, path), path))].includes(true);
+  const valueOf = (value: string | undefined, path: string) => {
+    if (value !== undefined && value !== "0" && value !== "1")
       throw refuse(`mirror ${name}: ${path} is "${value}", expected 0 or 1`);
-    return value === "1";
+    return value === undefined ? undefined : value === "1";
   };
   const monitors = watched.filter((each) => at(each, "parameters/object")?.text === name);
   if (monitors.length > 1)
@@ -123,8 +129,11 @@ function readMirror(
     fileSystem: common("fs") ?? "",
     dataPartition: partition("diskdev/dppath"),
     clusterPartition: partition("diskdev/cppath"),
-    fullCopy: flag("fullcopy", true),
-    initialMkfs: flag("mkfs", false),
+    ownPartitions: nodes.filter((node) =>
+      ["diskdev/dppath", "diskdev/cppath"].some((path) => own(node, path) !== undefined),
+    ),
+    fullCopy: anywhere("fullcopy", true),
+    initialMkfs: anywhere("mkfs", false),
     // `sync` off means that no data is sent at all, which is even less than asynchronous.
     synchronous: flag("mddriver/sync", true) && (common("mddriver/syncmode") ?? "1") === "1",
   };

@@ -62,8 +62,9 @@ function recovery(
   status: string,
   nodes: readonly string[],
 ): MirrorState["recovery"] {
+  // The row is known from memory only: its label may be longer or shorter, and so may the arrow.
   const direction = lines
-    .map((line) => /^Recovery Direction\s+(\S+)\s*->\s*(\S+)$/.exec(line))
+    .map((line) => /\bDirection\b[\s:]+(\S+?)\s*[-=]+>\s*(\S+)$/i.exec(line))
     .find((match) => match !== null);
   if (status !== "Recovering" && !direction) return undefined;
   // "Difference Percent" has a value for each node and is about something else.

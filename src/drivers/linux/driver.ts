@@ -238,6 +238,7 @@ const requests: NodesDriver["requests"] = {
   renewMarker: ({ node, run, fence, seconds }) =>
     on(node, "renewMarker", renewScript(), run, fence, String(seconds)),
   releaseMarker: ({ node, run }) => on(node, "releaseMarker", releaseScript(), run),
+  reboot: ({ node }) => ({ to: "node", verb: "nodes.reboot", node, argv: ["shutdown", "-r", "now"] }),
 };
 
 function holderLines(output: string): readonly string[] {
