@@ -1,6 +1,7 @@
 /** The cut: the standby shut down in backup mode, its volumes snapshot at one instant, and the standby back in the cluster. */
 import {
   allOnline,
+  contentOf,
   askable,
   assertSameDevices,
   Failure,
@@ -198,21 +199,27 @@ export const recordPoint = step({
   title: "Record the recovery point",
   done: async (world) => {
     const ids = world.outcomeOf(snapshotVolumes).map((snapshot) => snapshot.id);
-    const wanted = Object.entries(pointTags(world));
     const snapshots = await world.cloud.getSnapshots(ids);
     const marked = snapshots.every((snapshot) =>
-      wanted.every(([key, value]) => snapshot.tags[key] === value),
+      Object.entries(pointTags(world, snapshot.volume)).every(([key, value]) => snapshot.tags[key] === value),
     );
     return marked ? { point: world.run, snapshots: ids, ...verdict(world) } : undefined;
   },
   do: async (world) => {
-    const resources = world.outcomeOf(snapshotVolumes).map((snapshot) => snapshot.id);
     const consistency = await world.atRun("how consistent", async () => verdict(world).consistency);
-    const why = await world.atRun("why", async () => pointTags(world)["runbook:why"]);
-    await world.cloud.setTags({
-      resources,
-      tags: { "runbook:point": world.run, "runbook:consistency": consistency, "runbook:why": why },
-    });
+    const why = await world.atRun("why", async () => whyInTag(world));
+    // Each snapshot says what it holds, so that a restore knows its place when the cluster and this machine are gone.
+    for (const { id, volume } of world.outcomeOf(snapshotVolumes)) {
+      await world.cloud.setTags({
+        resources: [id],
+        tags: {
+          "runbook:point": world.run,
+          "runbook:consistency": consistency,
+          "runbook:why": why,
+          ...contentTags(world, volume),
+        },
+      });
+    }
   },
   within: minutes(10),
 });
@@ -234,14 +241,27 @@ function verdict(world: World) {
   });
 }
 
-function pointTags(world: World) {
-  const { consistency, why } = verdict(world);
-  // A tag holds 256 characters.
+function pointTags(world: World, volume: string) {
   return {
     "runbook:point": world.run,
-    "runbook:consistency": consistency,
-    "runbook:why": why.join("; ").slice(0, 256),
+    "runbook:consistency": verdict(world).consistency,
+    "runbook:why": whyInTag(world),
+    ...contentTags(world, volume),
   };
+}
+
+/** What of the mirrors a volume carries, as "md1:data+md1:cluster", and of how many the set is. */
+function contentTags(world: World, volume: string) {
+  const { partitions, volumes } = world.outcomeOf(volumesFound);
+  return {
+    "runbook:holds": contentOf(partitions, volume),
+    "runbook:of": String(volumes.length),
+  };
+}
+
+/** A tag holds 256 characters. */
+function whyInTag(world: World): string {
+  return verdict(world).why.join("; ").slice(0, 256);
 }
 
 /** In the cluster, and set to come back by itself at the next boot. */

@@ -10,7 +10,10 @@ export async function list(options: { json?: boolean }): Promise<number> {
       try {
         const { title, params } = await loadRunbook(readSource(file), codeCache());
         const choices = Object.fromEntries(
-          Object.entries(params).map(([param, spec]) => [param, spec.oneOf]),
+          Object.entries(params).map(([param, spec]) => [
+            param,
+            "named" in spec ? [spec.otherwise, `NAME of ${spec.named}`] : spec.oneOf,
+          ]),
         );
         return { name, title, file, params: choices };
       } catch (thrown) {

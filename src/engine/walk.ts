@@ -134,6 +134,7 @@ export function openWalk(args: WalkArgs): Walk {
         stages,
         outcomes: new Map(Object.entries(logbook.context().outcomes)),
         planning: false,
+        traceOf: (key) => mineOf(logbook.told, key),
         ports: args.connect(hooksFor(guarding, unit.key, direction, undefined)),
       }),
   };

@@ -105,6 +105,14 @@ function volumeOf(node: string, disk: BlockDevice, instance: Instance, attached:
   );
 }
 
+/** What of the mirrors lies on a volume, in the words of a tag: "md1:data+md1:cluster". */
+export function contentOf(partitions: readonly MirrorVolume[], volume: string): string {
+  return partitions
+    .filter((partition) => partition.volume === volume)
+    .map(({ mirror, part }) => `${mirror}:${part}`)
+    .join("+");
+}
+
 /** After a boot, before anything starts the mirror: the same partitions still lie on the same volumes. */
 export async function assertSameDevices(
   world: World,

@@ -76,6 +76,7 @@ export function readParams(runbook: Runbook, given: Params): Params {
   }
   return Object.fromEntries(
     Object.entries(runbook.params).map(([name, spec]) => {
+      if ("named" in spec) return [name, readName(name, given[name] ?? spec.otherwise, spec.named)];
       const value = given[name] ?? spec.oneOf[0] ?? "";
       if (!spec.oneOf.includes(value))
         throw new Failure(
@@ -88,6 +89,14 @@ export function readParams(runbook: Runbook, given: Params): Params {
       return [name, value];
     }),
   );
+}
+
+/** It stands in tags, requests and file names. */
+function readName(param: string, value: string, what: string): string {
+  if (/^[\w][\w.:-]{0,62}$/.test(value)) return value;
+  throw new Failure("invalid", `parameter ${param} is "${value}"; wanted the name of ${what}`, {
+    hint: "a name has letters, digits, dots, colons and dashes, and at most 63 of them",
+  });
 }
 
 export function unitsOf(stages: readonly Stage[]): readonly Unit[] {

@@ -72,20 +72,24 @@ export const roles = check<Roles>(
       stopped: withMirror
         .map((group) => group.name)
         .filter((name) => !running.some((group) => group.name === name)),
-      mirrors: config.mirrors.map((mirror) => ({
-        name: mirror.name,
-        monitor: mirror.monitor ?? null,
-        mountPoint: mirror.mountPoint,
-        synchronous: mirror.synchronous,
-        dataPartition: mirror.dataPartition,
-        clusterPartition: mirror.clusterPartition,
-      })),
+      mirrors: mirrorsOf(config),
       configuration: Object.values(config.digests)[0] ?? "",
     };
   },
 );
 
-function assertSupported(config: ClusterConfig, members: readonly string[]): void {
+export function mirrorsOf(config: ClusterConfig): readonly RoleMirror[] {
+  return config.mirrors.map((mirror) => ({
+    name: mirror.name,
+    monitor: mirror.monitor ?? null,
+    mountPoint: mirror.mountPoint,
+    synchronous: mirror.synchronous,
+    dataPartition: mirror.dataPartition,
+    clusterPartition: mirror.clusterPartition,
+  }));
+}
+
+export function assertSupported(config: ClusterConfig, members: readonly string[]): void {
   if ([...config.nodes].sort().join() !== [...members].sort().join())
     throw new Failure(
       "precondition",

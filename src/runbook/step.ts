@@ -32,6 +32,8 @@ export interface World {
   outcomeOf<T>(step: Step<T>): T;
   /** The same, or undefined if it has not run. */
   findOutcome<T>(step: Step<T>): T | undefined;
+  /** What this run has done of another step: whether it was begun, and what is known of its calls. */
+  traceOf(step: Step): Mine;
   /** Acts unless the look says that it already holds. In a plan it always acts, so that the plan shows the call. */
   unless(holds: () => Promise<boolean>, act: () => Promise<void>): Promise<void>;
   /** Something that is found at the moment of acting; in a plan a hole with these words. */
@@ -56,6 +58,8 @@ export interface House {
 }
 
 export interface Settings {
+  /** Bare NVMe paths in the cluster's configuration are accepted for a restore, though they change their names at boots. */
+  readonly acceptBareNvme?: boolean;
   readonly deadManMinutes: number;
   readonly leaseMinutes: number;
   readonly copyHours: number;
@@ -215,11 +219,17 @@ export interface RunbookSpec<P extends Params = Params> {
   readonly steps: (params: P) => { readonly [key: string]: Entry };
 }
 
-export interface ParamSpec {
-  readonly oneOf: readonly string[];
-}
+/** The first choice, or `otherwise`, is what holds when nothing is given. */
+export type ParamSpec =
+  { readonly oneOf: readonly string[] } | { readonly named: string; readonly otherwise: string };
+
 export function oneOf(...values: readonly string[]): ParamSpec {
   return { oneOf: values };
+}
+
+/** A name that only the world knows: `named("a recovery point", "newest")`. */
+export function named(what: string, otherwise: string): ParamSpec {
+  return { named: what, otherwise };
 }
 
 export interface Runbook {

@@ -3,8 +3,26 @@ export { Failure } from "../errors.ts";
 export type { Snapshot, Instance, Volume, Tags } from "../ports/cloud.ts";
 export type { ClusterState, MirrorState } from "../ports/cluster-manager.ts";
 export { judge, type Consistency, type Evidence } from "./consistency.ts";
-export { assertSameDevices, findMirrorVolumes, type MirrorVolume, type VolumesFound } from "./devices.ts";
+export {
+  assertSameDevices,
+  contentOf,
+  findMirrorVolumes,
+  type MirrorVolume,
+  type VolumesFound,
+} from "./devices.ts";
 export { later } from "./later.ts";
+export { listPoints, pointFound, type Point } from "./points.ts";
+export {
+  nodesStop,
+  nothingRuns,
+  optionsOf,
+  restoreRights,
+  restoreTold,
+  sides,
+  swaps,
+  type Sides,
+  type Swap,
+} from "./restore.ts";
 export {
   assertInSync,
   findBreak,
@@ -42,6 +60,7 @@ export {
   eachNode,
   hours,
   minutes,
+  named,
   notYet,
   oneOf,
   runbook,

@@ -3,7 +3,7 @@ import type { Ports } from "../ports/calls.ts";
 import type { Clock } from "../ports/clock.ts";
 import { later } from "./later.ts";
 import { unitsOf, unitsOfStep, type Stage, type Unit } from "./list.ts";
-import type { House, Params, Settings, World } from "./step.ts";
+import { untouched, type House, type Mine, type Params, type Settings, type World } from "./step.ts";
 
 /** What is the same for every step of a run or a plan. */
 export interface Setting {
@@ -41,6 +41,8 @@ export function makeWorld(args: {
   /** Outcomes by unit key. */
   readonly outcomes: ReadonlyMap<string, unknown>;
   readonly planning: boolean;
+  /** What the run has done of a unit, by its key; nothing in a plan. */
+  readonly traceOf?: (key: string) => Mine;
 }): World {
   const { setting, ports, who, unit, stages, outcomes, planning } = args;
   const find: World["findOutcome"] = (step) => {
@@ -78,6 +80,11 @@ export function makeWorld(args: {
       const found = find(step);
       invariant(found !== undefined, `the outcome of "${step.title}" is asked for before it is known`);
       return found;
+    },
+    traceOf: (step) => {
+      const units = unitsOfStep(stages, step);
+      const own = units.find((candidate) => candidate.node === unit.node) ?? units[0];
+      return own === undefined ? untouched : (args.traceOf?.(own.key) ?? untouched);
     },
     unless: async (holds, act) => {
       if (planning || !(await holds())) await act();

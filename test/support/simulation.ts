@@ -56,12 +56,21 @@ export interface More {
   readonly dieAtRow?: { readonly row: number; readonly when: "before" | "after" };
 }
 
+export interface Book {
+  readonly name: string;
+  readonly source: Source;
+  readonly runbook: Runbook;
+}
+
 export interface Simulation {
   readonly lab: Lab;
   readonly clock: VirtualClock;
   readonly breaches: Breach[];
   readonly runbook: Runbook;
-  runner(): Runner;
+  /** Of the simulation's own runbook, or of another one. */
+  runner(book?: Book): Runner;
+  /** The runbook in this file. */
+  open(file: string): Promise<Book>;
   /** Received by the lab and classed by it as a write, one line each. */
   writes(): readonly string[];
   gaps(): readonly string[];
@@ -82,9 +91,15 @@ export async function openSimulation(options: SimulationOptions = {}): Promise<S
   const living = new Set<number>();
   const name = options.cluster ?? "prod";
   const runbookFile = typeof options.runbook === "string" ? options.runbook : "runbooks/backup-standby.ts";
-  const source = readSource(runbookFile);
   const release = clock.hold("loading the runbook");
-  const runbook = typeof options.runbook === "object" ? options.runbook : await loadOnce(source);
+  const open = async (file: string): Promise<Book> => {
+    const source = readSource(file);
+    return { name: basename(file, ".ts"), source, runbook: await loadOnce(source) };
+  };
+  const given = options.runbook;
+  const main = await open(runbookFile);
+  const mainBook = typeof given === "object" ? { ...main, runbook: given } : main;
+  const { runbook } = mainBook;
   // The SDK loads in real time; that is no part of anybody's night.
   await import("@aws-sdk/client-ec2");
   await openAws({
@@ -95,7 +110,7 @@ export async function openSimulation(options: SimulationOptions = {}): Promise<S
   });
   release();
 
-  const runner = (): Runner => {
+  const runner = ({ runbook, source, name: runbookName }: Book = mainBook): Runner => {
     const pid = (pids += 1);
     living.add(pid);
     const dead = { yes: false };
@@ -187,7 +202,7 @@ export async function openSimulation(options: SimulationOptions = {}): Promise<S
       plan: async (params = {}) =>
         makePlan({
           runbook,
-          name: basename(runbookFile, ".ts"),
+          name: runbookName,
           source,
           tool: "test",
           connect: connectTo(await ready(), own),
@@ -219,6 +234,7 @@ export async function openSimulation(options: SimulationOptions = {}): Promise<S
     breaches,
     runbook,
     runner,
+    open: (file) => clock.held("loading a runbook", () => open(file)),
     writes: () => lab.heart.received.filter((row) => row.class === "write").map((row) => row.line),
     gaps: () => lab.heart.received.filter((row) => row.class === "gap").map((row) => row.line),
     close: () => {

@@ -1,0 +1,67 @@
+/**
+ * Restore one recovery point onto both nodes, without a copy between them.
+ *
+ * Everything that can be made ready is made ready while the service runs: the new volumes too. Then the groups stop, both
+ * nodes shut down, the new volumes take the places of the old ones, and both nodes come up outside of the cluster, so that
+ * the devices are proven before a mirror is started on them. On failure before that start the old volumes come back in
+ * their places, and the service with them. After it the restored volumes stay, and the old ones are kept.
+ *
+ * Source: CLUSTERPRO reference, procedure R1.
+ */
+import {
+  named,
+  nobodyElse,
+  nodesStop,
+  pointFound,
+  restoreRights,
+  restoreTold,
+  roomInStore,
+  runbook,
+  sides,
+  swaps,
+} from "runbook";
+
+import { contentsSame, copyOff, devicesProven, optionsBack, startMirrors } from "./steps/mirrors-anew.ts";
+import { bootNodes, groupsBack, inSyncAnew, prepareNodes, stopAll } from "./steps/nodes-down.ts";
+import {
+  deletionAsBefore,
+  newVolumes,
+  newVolumesIn,
+  oldVolumesOut,
+  oldVolumesTagged,
+  volumesReady,
+} from "./steps/volumes.ts";
+
+export default runbook<{ point: string }>({
+  title: "Restore a recovery point onto both nodes",
+  params: { point: named("a recovery point", "newest") },
+  steps: () => ({
+    nobodyElse,
+    pointFound,
+    sides,
+    nodesStop,
+    swaps,
+    restoreRights,
+    roomInStore,
+    restoreTold,
+
+    copyOff,
+    newVolumes,
+    volumesReady,
+    oldVolumesTagged,
+
+    stopAll,
+    prepareNodes,
+    oldVolumesOut,
+    newVolumesIn,
+    deletionAsBefore,
+    bootNodes,
+    devicesProven,
+    contentsSame,
+    startMirrors,
+    inSyncAnew,
+    groupsBack,
+
+    optionsBack,
+  }),
+});

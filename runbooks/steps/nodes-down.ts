@@ -1,0 +1,374 @@
+/**
+ * Both nodes out of the cluster and off, and back. No group starts between the first of these and the last proof: service
+ * first is the order itself here, so everything is given back in its turn.
+ */
+import {
+  askEither,
+  Failure,
+  hours,
+  isInSync,
+  minutes,
+  nothingRuns,
+  notYet,
+  placesOf,
+  readMirrors,
+  sides,
+  step,
+  wait,
+  type Mine,
+  type Step,
+  type World,
+} from "runbook";
+
+import { hasStarted, startMirrors } from "./mirrors-anew.ts";
+
+export const stopAll: Step<{ groups: string[] }> = step({
+  title: "Stop the groups",
+  exposes: "service",
+  undoWhen: "in turn",
+  done: async (world) => {
+    const groups = world.outcomeOf(sides).toStop.map(({ group }) => group);
+    const seenBefore = world.findOutcome(stopAll) !== undefined;
+    return (await nothingRuns(world, groups, seenBefore)) ? { groups } : undefined;
+  },
+  do: async (world) => {
+    for (const { group, node } of world.outcomeOf(sides).toStop.toReversed()) {
+      await world.unless(
+        () => nothingRuns(world, [group]),
+        () => world.cluster.stopGroup({ group, node }),
+      );
+    }
+  },
+  within: hours(1),
+  undo: (): Step => serviceBack,
+  // Once the mirrors were started anew, the cluster starts the groups by itself: that is what was wanted.
+  ifUndone: async (world) => world.traceOf(startMirrors).begun,
+});
+
+/** On the way back: what ran before runs again, where it ran or wherever the cluster has started it. */
+const serviceBack = step({
+  title: "The groups that ran run again",
+  done: async (world) => {
+    const { ran } = world.outcomeOf(sides);
+    if (ran.length === 0) return { places: [] };
+    const places = placesOf(
+      await stateAnywhere(world),
+      ran.map(({ group }) => group),
+    );
+    return places && { places };
+  },
+  // After a boot the cluster starts them by itself.
+  patience: minutes(10),
+  must: async (world) => {
+    const state = await stateAnywhere(world);
+    return Object.values(state.nodes).includes("online") ? undefined : notYet;
+  },
+  do: startWhatRan,
+  within: hours(1),
+});
+
+export const groupsBack = step({
+  title: "The groups that ran run again",
+  ends: stopAll,
+  done: async (world) => {
+    const { ran } = world.outcomeOf(sides);
+    if (ran.length === 0) return { places: [], told: ["no group ran before, and none was started"] };
+    const places = placesOf(
+      await stateAnywhere(world),
+      ran.map(({ group }) => group),
+    );
+    return places && { places };
+  },
+  patience: minutes(5),
+  do: startWhatRan,
+  within: hours(1),
+});
+
+export const prepareNodes = step({
+  title: "Shut both nodes down for the restore",
+  exposes: "redundancy",
+  undoWhen: "in turn",
+  done: async (world, mine: Mine) => {
+    if (!mine.begun) return undefined;
+    // Later they were booted, out of the cluster, and then told to start their mirrors.
+    if (world.traceOf(startMirrors).begun) return { nodes: world.outcomeOf(sides).nodes };
+    for (const node of world.outcomeOf(sides).nodes) {
+      if (!(await isOut(world, node))) return undefined;
+    }
+    return { nodes: world.outcomeOf(sides).nodes };
+  },
+  must: async (world) => {
+    const groups = world.outcomeOf(sides).toStop.map(({ group }) => group);
+    if (!(await nothingRuns(world, groups, true)))
+      throw new Failure("precondition", "a group runs again: no node is shut down under it");
+    // One that was told before is on its way down.
+    for (const node of world.outcomeOf(sides).nodes) {
+      const { state } = await world.cloud.getInstance(world.instanceOf(node));
+      if (state === "stopping" || state === "pending") return notYet;
+      if (state === "running" && (await world.nodes.findBoot(node)) === undefined) return notYet;
+    }
+    return undefined;
+  },
+  before: async (world) => {
+    const boots: Record<string, string> = {};
+    for (const node of world.outcomeOf(sides).nodes) boots[node] = (await world.nodes.getBoot(node)).bootId;
+    return { boots };
+  },
+  do: async (world) => {
+    const { nodes } = world.outcomeOf(sides);
+    await each(nodes, (node) =>
+      world.unless(
+        () => isOut(world, node),
+        () => world.cluster.prepareRestore({ node }),
+      ),
+    );
+  },
+  within: minutes(30),
+  undo: (): Step[] => [nodesOn, servicesOn, nodesRebooted, membersAgain],
+});
+
+/** Off; or up, and out of the cluster for good. */
+async function isOut(world: World, node: string): Promise<boolean> {
+  const { state } = await world.cloud.getInstance(world.instanceOf(node));
+  if (state === "stopped") return true;
+  if (state !== "running" || (await world.nodes.findBoot(node)) === undefined) return false;
+  const service = await world.cluster.getService(node);
+  // Disabled a moment ago, and still up: it is on its way down.
+  return !service.startsAtBoot && !service.running && world.traceOf(bootNodes).begun;
+}
+
+export const inSyncAnew = wait({
+  title: "Both nodes are members, and every mirror is GREEN on both sides",
+  ends: prepareNodes,
+  done: async (world) => {
+    const { nodes, mirrors } = world.outcomeOf(sides);
+    const [first = ""] = nodes;
+    const state = await askEither(world, first, (via) => world.cluster.getState(via));
+    if (nodes.some((node) => state.nodes[node] !== "online")) return undefined;
+    const states = await askEither(world, first, (via) => readMirrors(world, mirrors, via));
+    return states.every(isInSync) ? { mirrors: states.map((mirror) => mirror.mirror) } : undefined;
+  },
+  within: minutes(30),
+});
+
+export const bootNodes = step({
+  title: "Power both nodes on, out of the cluster",
+  done: async (world) => {
+    const boots: Record<string, string> = {};
+    for (const node of world.outcomeOf(sides).nodes) {
+      const { state } = await world.cloud.getInstance(world.instanceOf(node));
+      if (state !== "running") return undefined;
+      const boot = await world.nodes.findBoot(node);
+      if (!boot) return undefined;
+      if (!world.traceOf(startMirrors).begun) await assertOut(world, node);
+      boots[node] = boot.bootId;
+    }
+    return boots;
+  },
+  must: async (world) => {
+    for (const node of world.outcomeOf(sides).nodes) {
+      const { state } = await world.cloud.getInstance(world.instanceOf(node));
+      if (state === "stopping" || state === "pending") return notYet;
+    }
+    return undefined;
+  },
+  do: async (world) => {
+    for (const node of world.outcomeOf(sides).nodes) {
+      const instance = world.instanceOf(node);
+      await world.unless(
+        async () => (await world.cloud.getInstance(instance)).state === "running",
+        () => world.cloud.startInstance({ instance }),
+      );
+    }
+  },
+  expect: async (world) => Object.fromEntries(world.outcomeOf(sides).nodes.map((node) => [node, ""])),
+  within: minutes(40),
+  undo: (): Step => nodesOff,
+});
+
+/** A cluster that starts by itself would start its mirrors on volumes that nobody has proven. */
+async function assertOut(world: World, node: string): Promise<void> {
+  const service = await world.cluster.getService(node);
+  if (service.startsAtBoot || service.running)
+    throw new Failure(
+      "precondition",
+      `${node} came up with its cluster software ${service.running ? "running" : "set to start at boot"}; wanted it to stay out`,
+    );
+}
+
+const nodesOff = step({
+  title: "Power both nodes off again",
+  done: async (world) => {
+    if (await hasStarted(world))
+      return { told: ["the nodes may serve from the restored volumes, and stay up"] };
+    for (const node of world.outcomeOf(sides).nodes) {
+      if ((await world.cloud.getInstance(world.instanceOf(node))).state !== "stopped") return undefined;
+    }
+    return { nodes: world.outcomeOf(sides).nodes };
+  },
+  must: async (world) => {
+    for (const node of world.outcomeOf(sides).nodes) {
+      const { state } = await world.cloud.getInstance(world.instanceOf(node));
+      if (state === "pending") return notYet;
+    }
+    return undefined;
+  },
+  do: async (world) => {
+    for (const node of world.outcomeOf(sides).nodes) {
+      const instance = world.instanceOf(node);
+      await world.unless(
+        async () => ["stopping", "stopped"].includes((await world.cloud.getInstance(instance)).state),
+        () => world.cloud.stopInstance({ instance }),
+      );
+    }
+  },
+  within: minutes(30),
+});
+
+const nodesOn = step({
+  title: "Power the nodes on",
+  done: async (world, mine: Mine<{ boots: { [node: string]: string } }>) => {
+    for (const node of world.outcomeOf(sides).nodes) {
+      const { state } = await world.cloud.getInstance(world.instanceOf(node));
+      if (state !== "running" || (await world.nodes.findBoot(node)) === undefined) return undefined;
+      if (await goesDown(world, node, mine)) return undefined;
+    }
+    return { nodes: world.outcomeOf(sides).nodes };
+  },
+  must: async (world, mine) => {
+    for (const node of world.outcomeOf(sides).nodes) {
+      const { state } = await world.cloud.getInstance(world.instanceOf(node));
+      if (state === "stopping" || state === "pending") return notYet;
+      // Running, and silent: the guest is on its way down, or up.
+      if (state === "running" && (await world.nodes.findBoot(node)) === undefined) return notYet;
+      if (state === "running" && (await goesDown(world, node, mine))) return notYet;
+    }
+    return undefined;
+  },
+  do: async (world) => {
+    for (const node of world.outcomeOf(sides).nodes) {
+      const instance = world.instanceOf(node);
+      await world.unless(
+        async () => (await world.cloud.getInstance(instance)).state !== "stopped",
+        () => world.cloud.startInstance({ instance }),
+      );
+    }
+  },
+  within: minutes(40),
+});
+
+/** Told to shut down a moment ago, by a command that may have been cut, and still up in the same boot. */
+async function goesDown(
+  world: World,
+  node: string,
+  mine: Mine<{ boots: { [node: string]: string } }>,
+): Promise<boolean> {
+  const told = mine.calls.findLast(
+    (call) => call.verb === "cluster.prepareRestore" && call.node === node && call.state !== "no",
+  );
+  if (told === undefined || world.now() - told.sentAt > minutes(5)) return false;
+  const boot = await world.nodes.findBoot(node);
+  if (boot === undefined || boot.bootId !== mine.before?.boots[node]) return false;
+  return !(await world.cluster.getService(node)).startsAtBoot;
+}
+
+const servicesOn = step({
+  title: "Let the cluster software start at boot again",
+  done: async (world) => {
+    for (const node of world.outcomeOf(sides).nodes) {
+      if (!(await world.cluster.getService(node)).startsAtBoot) return undefined;
+    }
+    return { nodes: world.outcomeOf(sides).nodes };
+  },
+  // A side that holds a new volume and was never started on it would be taken for a mirror that it is not.
+  must: async (world) => {
+    if (await hasStarted(world))
+      throw new Failure("precondition", "one node was started on its restored volume, and the other was not");
+  },
+  do: async (world) => {
+    for (const node of world.outcomeOf(sides).nodes) {
+      await world.unless(
+        async () => (await world.cluster.getService(node)).startsAtBoot,
+        () => world.cluster.enableService({ node }),
+      );
+    }
+  },
+  within: minutes(10),
+});
+
+const nodesRebooted = step({
+  title: "Reboot the nodes into the cluster",
+  done: async (world) => {
+    for (const node of world.outcomeOf(sides).nodes) {
+      if ((await world.nodes.findBoot(node)) === undefined) return undefined;
+      if (!(await world.cluster.getService(node)).running) return undefined;
+    }
+    return { nodes: world.outcomeOf(sides).nodes };
+  },
+  // One that was told a moment ago is on its way.
+  must: async (world, mine) => {
+    const last = mine.calls.findLast((call) => call.verb === "nodes.reboot" && call.state !== "no");
+    if (last !== undefined && world.now() - last.sentAt < minutes(5)) return notYet;
+    for (const node of world.outcomeOf(sides).nodes) {
+      if ((await world.nodes.findBoot(node)) === undefined) return notYet;
+    }
+    return undefined;
+  },
+  do: async (world) => {
+    await each(world.outcomeOf(sides).nodes, (node) =>
+      world.unless(
+        async () => (await world.cluster.getService(node)).running,
+        () => world.nodes.reboot({ node }),
+      ),
+    );
+  },
+  within: minutes(40),
+});
+
+const membersAgain = step({
+  title: "Both nodes are members again",
+  done: async (world) => {
+    const { nodes } = world.outcomeOf(sides);
+    for (const node of nodes) {
+      if ((await world.nodes.findBoot(node)) === undefined) return undefined;
+      const state = await world.cluster.getState(node);
+      if (nodes.some((each) => state.nodes[each] !== "online")) return undefined;
+    }
+    return { nodes };
+  },
+  patience: minutes(10),
+  do: async (world) => {
+    for (const node of world.outcomeOf(sides).nodes) {
+      await world.unless(
+        async () => (await world.cluster.getService(node)).running,
+        () => world.cluster.startService({ node }),
+      );
+    }
+  },
+  within: minutes(40),
+});
+
+async function startWhatRan(world: World): Promise<void> {
+  for (const { group, node } of world.outcomeOf(sides).ran) {
+    await world.unless(
+      async () => placesOf(await stateAnywhere(world), [group]) !== undefined,
+      () => world.cluster.startGroup({ group, node }),
+    );
+  }
+}
+
+/** What a member sees; a node whose software stands still knows of nothing. */
+export async function stateAnywhere(world: World) {
+  for (const node of world.outcomeOf(sides).nodes) {
+    if ((await world.nodes.findBoot(node)) === undefined) continue;
+    if ((await world.cluster.getService(node)).running) return world.cluster.getState(node);
+  }
+  const [first = ""] = world.outcomeOf(sides).nodes;
+  return world.cluster.getState(first);
+}
+
+/** Side by side; what fails on one does not hinder the others, and is thrown when all have ended. */
+export async function each(nodes: readonly string[], act: (node: string) => Promise<void>): Promise<void> {
+  const ended = await Promise.allSettled(nodes.map(act));
+  for (const result of ended) if (result.status === "rejected") throw result.reason;
+}

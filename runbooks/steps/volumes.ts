@@ -1,0 +1,327 @@
+/**
+ * Volumes from a snapshot, in the place of old ones. Old volumes are journaled and tagged before they are detached, and
+ * nothing here ever deletes one: only a volume that this run made, and that is attached to nothing, is deleted again.
+ */
+import {
+  Failure,
+  later,
+  minutes,
+  notYet,
+  sides,
+  step,
+  swaps,
+  wait,
+  type Mine,
+  type Step,
+  type Swap,
+  type Volume,
+  type World,
+} from "runbook";
+
+import { hasStarted } from "./mirrors-anew.ts";
+
+/** One volume made for one place. */
+export interface Made {
+  readonly node: string;
+  readonly old: string;
+  readonly made: string;
+  readonly device: string;
+}
+
+// The token makes a repeat harmless for some hours; the tag is looked for before anything is asked, for ever.
+export const newVolumes = step<readonly Made[]>({
+  title: "Make a volume from the snapshot for each place",
+  done: async (world, mine: Mine) => {
+    if (!mine.begun) return undefined;
+    const found = await madeSoFar(world);
+    const made = places(world).flatMap(({ node, swap }) => {
+      const volume = found.find((each) => each.tags["runbook:replaces"] === swap.old);
+      return volume ? [{ node, old: swap.old, made: volume.id, device: swap.device }] : [];
+    });
+    return made.length === places(world).length ? made : undefined;
+  },
+  do: async (world) => {
+    for (const { node, swap } of places(world)) {
+      await world.unless(
+        async () => (await madeSoFar(world)).some((each) => each.tags["runbook:replaces"] === swap.old),
+        () =>
+          world.cloud.createVolume({
+            snapshot: swap.snapshot,
+            zone: swap.zone,
+            sizeGiB: swap.sizeGiB,
+            type: swap.type,
+            ...(swap.iops !== null && { iops: swap.iops }),
+            ...(swap.throughputMiBps !== null && { throughputMiBps: swap.throughputMiBps }),
+            encrypted: swap.encrypted,
+            ...(swap.key !== null && { key: swap.key }),
+            token: `runbook-${world.run}-${swap.old}`,
+            tags: { ...swap.tags, ...world.tags, "runbook:node": node, "runbook:replaces": swap.old },
+          }),
+      );
+    }
+  },
+  expect: async (world) =>
+    places(world).map(({ node, swap }) => ({
+      node,
+      old: swap.old,
+      made: later(`new volume for ${swap.old}`),
+      device: swap.device,
+    })),
+  within: minutes(30),
+  undo: (): Step => volumesDropped,
+});
+
+/** Only what this run made, and what is attached nowhere. */
+const volumesDropped = step({
+  title: "Delete the volumes that this run made",
+  done: async (world) => {
+    if (await hasStarted(world)) return { told: ["the restored volumes are in use, and stay"] };
+    return (await madeSoFar(world)).length === 0 ? { deleted: true } : undefined;
+  },
+  must: async (world) => {
+    const busy = (await madeSoFar(world)).filter((volume) => volume.state === "creating");
+    return busy.length > 0 ? notYet : undefined;
+  },
+  do: async (world) => {
+    for (const { swap } of places(world)) {
+      const volume = await world.atRun(`new volume for ${swap.old}`, async () => {
+        const found = (await madeSoFar(world)).find((each) => each.tags["runbook:replaces"] === swap.old);
+        if (found?.state === "in-use")
+          throw new Failure("precondition", `${found.id} is still attached: it is deleted once it is not`);
+        return found?.id ?? "";
+      });
+      if (volume !== "") await world.cloud.deleteVolume({ volume });
+    }
+  },
+  within: minutes(15),
+});
+
+export const volumesReady = wait({
+  title: "The new volumes are ready",
+  done: async (world) => {
+    const made = world.outcomeOf(newVolumes).map((each) => each.made);
+    const volumes = await world.cloud.getVolumes(made);
+    const bad = volumes.find((volume) => volume.state === "error" || volume.state === "deleted");
+    if (bad) throw new Failure("conflict", `the new volume ${bad.id} is in the state ${bad.state}`);
+    return volumes.every((volume) => volume.state === "available" || volume.state === "in-use")
+      ? { volumes: made }
+      : undefined;
+  },
+  within: minutes(30),
+});
+
+/** Written before the detach: whoever finds the volume later knows where it belongs. */
+export const oldVolumesTagged = step({
+  title: "Tag the old volumes with their place",
+  done: async (world) => {
+    const planned = places(world);
+    const volumes = await world.cloud.getVolumes(planned.map(({ swap }) => swap.old));
+    const tagged = planned.every(({ node, swap }, i) =>
+      Object.entries(oldTags(world, node, swap)).every(([key, value]) => volumes[i]?.tags[key] === value),
+    );
+    return tagged ? { volumes: planned.map(({ swap }) => swap.old) } : undefined;
+  },
+  do: async (world) => {
+    for (const { node, swap } of places(world))
+      await world.cloud.setTags({ resources: [swap.old], tags: oldTags(world, node, swap) });
+  },
+  within: minutes(10),
+  undo: (): Step => oldVolumesUntagged,
+});
+
+const oldVolumesUntagged = step({
+  title: "Take the tags off the old volumes",
+  done: async (world) => {
+    if (await hasStarted(world))
+      return { told: ["the old volumes are kept, with their place in their tags"] };
+    const volumes = await world.cloud.getVolumes(places(world).map(({ swap }) => swap.old));
+    return volumes.every((volume) => volume.tags["runbook:old"] === undefined)
+      ? { untagged: true }
+      : undefined;
+  },
+  do: async (world) => {
+    await world.cloud.removeTags({
+      resources: places(world).map(({ swap }) => swap.old),
+      keys: ["runbook:old", "runbook:old-node", "runbook:old-device"],
+    });
+  },
+  within: minutes(10),
+});
+
+export const oldVolumesOut = step({
+  title: "Detach the old volumes",
+  done: async (world) => {
+    // Once they were replaced, only a person puts them back.
+    const old = places(world).map(({ swap }) => swap.old);
+    return (await attached(world, old)).length === 0 ? { volumes: old } : undefined;
+  },
+  must: assertOff,
+  do: async (world) => {
+    for (const { node, swap } of places(world)) {
+      await world.unless(
+        async () => !(await attachmentOf(world, swap.old)),
+        () => world.cloud.detachVolume({ volume: swap.old, instance: world.instanceOf(node) }),
+      );
+    }
+  },
+  within: minutes(30),
+  undo: (): Step[] => [oldVolumesIn, oldDeletionAsBefore],
+});
+
+const oldVolumesIn = step({
+  title: "Attach the old volumes again, in their places",
+  done: async (world) => {
+    if (await hasStarted(world)) return { told: ["the restored volumes may have served, and stay attached"] };
+    return (await areIn(world, oldPlaces(world))) ? { attached: true } : undefined;
+  },
+  must: assertOff,
+  do: (world) => attach(world, oldPlaces(world)),
+  within: minutes(30),
+});
+
+const oldDeletionAsBefore = step({
+  title: "Whether an old volume ends with its instance is as it was found",
+  done: async (world) =>
+    (await hasStarted(world)) || (await deletionIs(world, oldPlaces(world))) ? { set: true } : undefined,
+  do: (world) => setDeletion(world, oldPlaces(world)),
+  within: minutes(10),
+});
+
+export const newVolumesIn = step({
+  title: "Attach the new volumes in the same places",
+  done: async (world) => {
+    const wanted = newPlaces(world);
+    return (await areIn(world, wanted)) ? { attached: wanted.map(({ volume }) => volume) } : undefined;
+  },
+  must: assertOff,
+  do: (world) => attach(world, newPlaces(world)),
+  within: minutes(30),
+  undo: (): Step => newVolumesOut,
+});
+
+const newVolumesOut = step({
+  title: "Detach the new volumes again",
+  done: async (world) => {
+    if (await hasStarted(world)) return { told: ["the restored volumes may have served, and stay attached"] };
+    const made = newPlaces(world).map(({ volume }) => volume);
+    return (await attached(world, made)).length === 0 ? { volumes: made } : undefined;
+  },
+  must: assertOff,
+  do: async (world) => {
+    for (const { node, volume } of newPlaces(world)) {
+      await world.unless(
+        async () => !(await attachmentOf(world, volume)),
+        () => world.cloud.detachVolume({ volume, instance: world.instanceOf(node) }),
+      );
+    }
+  },
+  within: minutes(30),
+});
+
+// False for what is attached later; a volume that came with its instance may differ (reference aws-ebs 7).
+export const deletionAsBefore = step({
+  title: "Whether a new volume ends with its instance is as it was for the old one",
+  done: async (world) => ((await deletionIs(world, newPlaces(world))) ? { set: true } : undefined),
+  do: (world) => setDeletion(world, newPlaces(world)),
+  within: minutes(10),
+});
+
+/** Volumes change places only under nodes that are off: what a guest has open stays "busy" (reference aws-ebs 4). */
+async function assertOff(world: World): Promise<void | typeof notYet> {
+  for (const node of world.outcomeOf(sides).nodes) {
+    const { state } = await world.cloud.getInstance(world.instanceOf(node));
+    if (state === "stopping") return notYet;
+    if (state !== "stopped")
+      throw new Failure(
+        "precondition",
+        `${node} is ${state}; its volumes change places only while it is off`,
+      );
+  }
+  return undefined;
+}
+
+interface Place {
+  readonly node: string;
+  readonly volume: string;
+  readonly device: string;
+  readonly deleteOnTermination: boolean;
+}
+
+function oldPlaces(world: World): readonly Place[] {
+  return places(world).map(({ node, swap: { old, device, deleteOnTermination } }) => ({
+    node,
+    volume: old,
+    device,
+    deleteOnTermination,
+  }));
+}
+
+function newPlaces(world: World): readonly Place[] {
+  const made = world.outcomeOf(newVolumes);
+  return oldPlaces(world).map((place) => ({
+    ...place,
+    volume: made.find(({ old }) => old === place.volume)?.made ?? "",
+  }));
+}
+
+async function attach(world: World, wanted: readonly Place[]): Promise<void> {
+  for (const { node, volume, device } of wanted) {
+    await world.unless(
+      async () => (await attachmentOf(world, volume)) !== undefined,
+      () => world.cloud.attachVolume({ volume, instance: world.instanceOf(node), device }),
+    );
+  }
+}
+
+async function areIn(world: World, wanted: readonly Place[]): Promise<boolean> {
+  for (const { node, volume, device } of wanted) {
+    const found = await attachmentOf(world, volume);
+    if (found?.state !== "attached" || found.device !== device) return false;
+    if (found.instance !== world.instanceOf(node)) return false;
+  }
+  return true;
+}
+
+async function deletionIs(world: World, wanted: readonly Place[]): Promise<boolean> {
+  for (const { volume, deleteOnTermination } of wanted) {
+    if ((await attachmentOf(world, volume))?.deleteOnTermination !== deleteOnTermination) return false;
+  }
+  return true;
+}
+
+async function setDeletion(world: World, wanted: readonly Place[]): Promise<void> {
+  for (const { node, volume, device, deleteOnTermination } of wanted) {
+    if (!deleteOnTermination) continue;
+    await world.unless(
+      async () => (await attachmentOf(world, volume))?.deleteOnTermination === true,
+      () => world.cloud.setDeleteOnTermination({ instance: world.instanceOf(node), device, on: true }),
+    );
+  }
+}
+
+/** Those of these volumes that are attached to anything. */
+async function attached(world: World, volumes: readonly string[]): Promise<readonly string[]> {
+  const found: string[] = [];
+  for (const volume of volumes) if (await attachmentOf(world, volume)) found.push(volume);
+  return found;
+}
+
+async function attachmentOf(world: World, volume: string) {
+  const [found] = await world.cloud.getVolumes([volume]);
+  return found?.attachments[0];
+}
+
+/** Volumes of this run's that are there, or may come to be. */
+async function madeSoFar(world: World): Promise<readonly Volume[]> {
+  const found = await world.cloud.findVolumes({ "runbook:run": world.run, "runbook:replaces": "*" });
+  return found.filter((volume) => volume.state !== "deleted" && volume.state !== "deleting");
+}
+
+export function places(world: World): readonly { readonly node: string; readonly swap: Swap }[] {
+  const { byNode } = world.outcomeOf(swaps);
+  return Object.entries(byNode).flatMap(([node, planned]) => planned.map((swap) => ({ node, swap })));
+}
+
+function oldTags(world: World, node: string, swap: Swap) {
+  return { "runbook:old": world.run, "runbook:old-node": node, "runbook:old-device": swap.device };
+}
