@@ -21,7 +21,6 @@ import {
   type World,
 } from "runbook";
 
-import { each } from "./nodes-down.ts";
 import { newVolumes, places } from "./volumes.ts";
 
 // With the initial copy on, the post command refuses; with the initial mkfs on, it would format the restored partition.
@@ -176,8 +175,9 @@ export const contentsSame = wait({
 });
 
 /**
- * Both at once. A side that came up again may serve, alone, and what it writes the other side never had: from then on the
- * other side is never told to skip the copy.
+ * One right after the other, within seconds. A side that came up again may serve, alone, and what it writes the other side
+ * never had: from then on the other side is never told to skip the copy. So a command that is refused, or whose answer was
+ * lost while the node is still there, is given again at once; and if the first side refuses for good, none was started.
  */
 export const startMirrors = step({
   title: "Start the mirrors on both nodes as identical; the nodes reboot",
@@ -213,17 +213,31 @@ export const startMirrors = step({
     return undefined;
   },
   do: async (world) => {
-    await each(world.outcomeOf(sides).nodes, (node) =>
-      world.unless(
-        async () => !(await notStarted(world, [node])).includes(node),
-        () => world.cluster.finishRestore({ node, skipCopy: true }),
-      ),
-    );
+    for (const node of world.outcomeOf(sides).nodes) await startOn(world, node);
   },
   within: minutes(40),
   undo: (): Step => leftAsRestored,
   undoWhen: "in turn",
 });
+
+const startTries = 3;
+
+async function startOn(world: World, node: string): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await world.unless(
+        async () => !(await notStarted(world, [node])).includes(node),
+        () => world.cluster.finishRestore({ node, skipCopy: true }),
+      );
+      return;
+    } catch (thrown) {
+      // Gone, or set to start at its next boot: the command went through, whatever became of its answer.
+      if (!(thrown instanceof Failure) || thrown.kind === "bug" || thrown.kind === "aborted") throw thrown;
+      if (!(await notStarted(world, [node])).includes(node)) return;
+      if (attempt === startTries) throw thrown;
+    }
+  }
+}
 
 /**
  * Of these nodes, those that were not yet told to start their mirrors, as they themselves show it: still the boot of the
@@ -255,7 +269,15 @@ export async function hasStarted(world: World): Promise<boolean> {
 /** What a start that was only half made needs is a choice of the side that counts: that is a person's. */
 const leftAsRestored = step({
   title: "Join the other side by a full copy from the one that was started",
-  done: async (world) => ((await hasStarted(world)) ? undefined : { started: [] }),
+  done: async (world) => {
+    if (!(await hasStarted(world))) return { started: [] };
+    if (!(await isWhole(world))) return undefined;
+    return {
+      told: [
+        "both nodes serve from the restored volumes, in sync: the restore itself is done, and stays; the old volumes are kept",
+      ],
+    };
+  },
   must: async () => {
     throw new Failure(
       "precondition",
@@ -275,6 +297,15 @@ const leftAsRestored = step({
   },
   within: minutes(1),
 });
+
+/** Both nodes members, and every mirror in sync. */
+async function isWhole(world: World): Promise<boolean> {
+  const { nodes, mirrors } = world.outcomeOf(sides);
+  const [via = ""] = nodes;
+  const state = await world.cluster.getState(via);
+  if (nodes.some((node) => state.nodes[node] !== "online")) return false;
+  return (await readMirrors(world, mirrors, via)).every(isInSync);
+}
 
 /** Read on both nodes: a push that reached one of them only is no setting. */
 async function configured(world: World): Promise<{ readonly options: Sides["options"] }> {

@@ -128,7 +128,7 @@ export async function giveBack(tools: Tools, unit: Unit): Promise<void> {
   const told: string[] = [];
   for (const step of undoOf(unit.step)) {
     const until = tools.clock.now() + limitOf(step, world);
-    let found = await lookUnsettled(tools, unit, step, world);
+    let found = await lookUntilVisible(tools, unit, step, world);
     const patientUntil = tools.clock.now() + (step.patience ?? 0);
     found ??= (await waitForMoment(tools, unit, step, world, until, patientUntil))?.found;
     if (found === undefined) {
@@ -144,6 +144,32 @@ export async function giveBack(tools: Tools, unit: Unit): Promise<void> {
     already: !acted,
     ...(told.length > 0 && { told }),
   });
+}
+
+/**
+ * A look on the way back. "It is as it was" is no news while a call of this very step may still be on its way to where it
+ * can be seen (a detach that the next answer does not know of yet): it is believed only after that.
+ */
+async function lookUntilVisible(tools: Tools, unit: Unit, step: Step, world: World): Promise<unknown> {
+  let found = await lookUnsettled(tools, unit, step, world);
+  const until = visibleAt(tools, unit);
+  for await (const _ of looks(tools.clock, tools.signal)) {
+    if (found === undefined || tools.clock.now() >= until) return found;
+    found = await step.done(world, mineOf(tools.logbook.told, unit.key));
+  }
+  return found;
+}
+
+/** When the effects of all calls of a unit can be seen at the latest. */
+function visibleAt(tools: Tools, unit: Unit): number {
+  return Math.max(
+    0,
+    ...tools.logbook.told.calls
+      .filter(
+        (call) => call.unit === unit.key && (call.seen.state === "unknown" || call.seen.state === "answered"),
+      )
+      .map((call) => call.seen.sentAt + call.visibleWithinMs),
+  );
 }
 
 /** Calls `do` until it went through, or a look shows that its effect is there. */
@@ -231,14 +257,7 @@ async function waitFor(tools: Tools, unit: Unit, step: Step, world: World, until
  * 3.3: a list may miss for minutes what was just created).
  */
 async function lookUnsettled(tools: Tools, unit: Unit, step: Step, world: World): Promise<unknown> {
-  const until = Math.max(
-    0,
-    ...tools.logbook.told.calls
-      .filter(
-        (call) => call.unit === unit.key && (call.seen.state === "unknown" || call.seen.state === "answered"),
-      )
-      .map((call) => call.seen.sentAt + call.visibleWithinMs),
-  );
+  const until = visibleAt(tools, unit);
   for await (const _ of looks(tools.clock, tools.signal)) {
     try {
       const found = await step.done(world, mineOf(tools.logbook.told, unit.key));

@@ -156,13 +156,13 @@ const perShape = shapesNow.map((shape) => {
   const reference = references.get(shape.id);
   const main = shape.id === "1-early";
   return [
-    ...rowCases(shape, reference, "after", { size, stride: q * (main ? 1 : 2) }),
-    ...rowCases(shape, reference, "torn", { size, stride: q * (main ? 1 : 4) }),
-    ...rowCases(shape, reference, "before", { size, stride: q * (main ? 1 : 4) }),
+    ...rowCases(shape, reference, "after", { size, stride: q * (main ? 1 : 3) }),
     ...writeCases(shape, reference, { size: main ? 1 : 4, stride: values.quick ? 4 : 1 }),
     ...["dead-man", "failover", "reboot"].flatMap((change) =>
-      changeCases(shape, change, values.quick ? 5 : main ? 1 : 3),
+      changeCases(shape, change, values.quick ? 5 : main ? 1 : 4),
     ),
+    ...rowCases(shape, reference, "torn", { size, stride: q * (main ? 1 : 6) }),
+    ...rowCases(shape, reference, "before", { size, stride: q * (main ? 1 : 6) }),
   ];
 });
 // The control and the first shape come first; the others take turns, so that where time is short each has some.
