@@ -127,14 +127,15 @@ export const prepareNodes = step({
   undo: (): Step[] => [nodesOn, servicesOn, nodesRebooted, membersAgain],
 });
 
-/** Off; or up, and out of the cluster for good. */
+/** Off; or, once this run has powered it on again, up or on its way up outside of the cluster. */
 async function isOut(world: World, node: string): Promise<boolean> {
   const { state } = await world.cloud.getInstance(world.instanceOf(node));
   if (state === "stopped") return true;
-  if (state !== "running" || (await world.nodes.findBoot(node)) === undefined) return false;
+  // Before that, one that is still up was told a moment ago, or not yet.
+  if (!world.traceOf(bootNodes).begun) return false;
+  if ((await world.nodes.findBoot(node)) === undefined) return true;
   const service = await world.cluster.getService(node);
-  // Disabled a moment ago, and still up: it is on its way down.
-  return !service.startsAtBoot && !service.running && world.traceOf(bootNodes).begun;
+  return !service.startsAtBoot && !service.running;
 }
 
 export const inSyncAnew = wait({

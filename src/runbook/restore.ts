@@ -160,7 +160,7 @@ function assertNamesStay(
       "precondition",
       `${node}: the ${part} partition of ${mirror} is configured as ${path}, which ${named ? "names a volume that a restore replaces" : "may be another disk after a boot"}`,
       {
-        hint: "configure it by partition UUID or LVM name; or accept it with `acceptBareNvme: yes` in the inventory",
+        hint: "configure it by partition UUID or LVM name; or accept it with `acceptBareNvme: true` in the inventory",
       },
     );
   }

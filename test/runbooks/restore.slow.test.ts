@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 import { settle } from "../../src/lab/hands.ts";
+import { everyRow } from "../support/kill.ts";
 import { failEach, playOnce, type Play } from "../support/laws.ts";
 import type { Simulation } from "../support/simulation.ts";
 
@@ -40,6 +41,26 @@ describe("restore", () => {
     // Nothing has changed but volumes and their places.
     expect(played.changed.filter((line) => !places.test(line))).toEqual([]);
   });
+
+  it(
+    "ends as if never killed, or given back, or stuck where only one side was started",
+    { timeout: 900_000 },
+    async () => {
+      const bad = await everyRow(
+        2,
+        Number(process.env["ROW_STEP"] ?? 37),
+        { params: {}, world: { ...restore.world, runbook: restore.runbook }, prepare: lostFiles },
+        ({ end, why, changed, breaches, gaps, lies }) =>
+          [breaches, gaps, lies].every((list) => list.length === 0) &&
+          (end === "succeeded"
+            ? changed.every((line) => places.test(line) || /\.configuration: /.test(line))
+            : end === "given back"
+              ? changed.length === 0
+              : end === "stuck" && /may have served alone/.test(why)),
+      );
+      expect(bad).toEqual([]);
+    },
+  );
 
   it("gives the old volumes back when a command fails once", { timeout: 900_000 }, async () => {
     // After the start of the mirrors there is no way back, and what remains to be done is done.

@@ -10,6 +10,8 @@ export interface Killing {
   /** What happens while nobody is at work. */
   readonly meanwhile?: (sim: Simulation) => Promise<void>;
   readonly world?: SimulationOptions;
+  /** Before the run is planned. */
+  readonly prepare?: (sim: Simulation) => Promise<void>;
 }
 
 export interface Outcome {
@@ -30,9 +32,17 @@ export interface Outcome {
   readonly story: readonly string[];
 }
 
-export async function killAndResume({ row, when, params, meanwhile, world }: Killing): Promise<Outcome> {
+export async function killAndResume({
+  row,
+  when,
+  params,
+  meanwhile,
+  world,
+  prepare,
+}: Killing): Promise<Outcome> {
   const sim = await openSimulation({ ...world, cloud: { listLagSeconds: 20, ...world?.cloud } });
   try {
+    await prepare?.(sim);
     const before = describeWorld(sim.lab);
     const first = sim.runner();
     const plan = await first.plan(params);
