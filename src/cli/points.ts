@@ -47,7 +47,7 @@ function pointOf(seen: RunSeen): Point[] {
   const { start } = seen;
   if (!start) return [];
   const found = (...steps: readonly string[]) =>
-    seen.rows.find((row) => row.kind === "outcome" && steps.includes(String(row.body["unit"])))?.body[
+    seen.rows.find((row) => row.kind === "outcome" && steps.some((step) => row.body["unit"] === step))?.body[
       "found"
     ];
   const recorded = found("recordPoint", "recordBoth") as

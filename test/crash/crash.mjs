@@ -23,7 +23,7 @@ const { values } = parseArgs({
     case: { type: "string" },
     jobs: { type: "string", default: String(availableParallelism() + 1) },
     pace: { type: "string", default: "100" },
-    size: { type: "string", default: "12" },
+    size: { type: "string", default: "20" },
     minutes: { type: "string", default: "19" },
   },
 });
@@ -159,7 +159,7 @@ const perShape = shapesNow.map((shape) => {
     ...rowCases(shape, reference, "after", { size, stride: q * (main ? 1 : 3) }),
     ...writeCases(shape, reference, { size: main ? 1 : 4, stride: values.quick ? 4 : 1 }),
     ...["dead-man", "failover", "reboot"].flatMap((change) =>
-      changeCases(shape, change, values.quick ? 5 : main ? 1 : 4),
+      changeCases(shape, change, values.quick ? 5 : main ? 1 : 5),
     ),
     ...rowCases(shape, reference, "torn", { size, stride: q * (main ? 1 : 6) }),
     ...rowCases(shape, reference, "before", { size, stride: q * (main ? 1 : 6) }),
