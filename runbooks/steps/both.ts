@@ -23,7 +23,11 @@ import {
   type World,
 } from "runbook";
 
-import { each } from "./nodes-down.ts";
+import { each, goesDown } from "./nodes-down.ts";
+
+interface Boots {
+  readonly boots: { readonly [node: string]: string };
+}
 
 export const volumesOfBoth = check<{ readonly byNode: { readonly [node: string]: VolumesFound } }>(
   "The mirrors' volumes on both nodes are found by device identity",
@@ -97,7 +101,7 @@ export const prepareBoth: Step<{ stoppedBy: string; keptBoot: boolean }> = step(
   title: "Shut both nodes down in backup mode",
   exposes: "redundancy",
   undoWhen: "in turn",
-  done: async (world, mine: Mine) => {
+  done: async (world, mine: Mine<Boots>) => {
     if (!mine.begun) return undefined;
     if (world.traceOf(finishBoth).begun)
       return world.findOutcome(prepareBoth) ?? { stoppedBy: "unknown", keptBoot: false };
@@ -126,6 +130,11 @@ export const prepareBoth: Step<{ stoppedBy: string; keptBoot: boolean }> = step(
         throw new Failure("precondition", `${node} was booted since its mirrors were seen GREEN`);
     }
     return undefined;
+  },
+  before: async (world) => {
+    const boots: Record<string, string> = {};
+    for (const node of world.outcomeOf(sides).nodes) boots[node] = (await world.nodes.getBoot(node)).bootId;
+    return { boots };
   },
   do: async (world) => {
     await each(world.outcomeOf(sides).nodes, (node) =>
@@ -186,21 +195,23 @@ export const cutBoth: Step<{ [node: string]: { id: string; volume: string; start
 
 export const bootBoth: Step<{ prepared: boolean }> = step({
   title: "Power both nodes on",
-  done: async (world) => {
+  done: async (world, mine: Mine<Boots>) => {
     let prepared = true;
     for (const node of world.outcomeOf(sides).nodes) {
       const { state } = await world.cloud.getInstance(world.instanceOf(node));
       if (state !== "running" || (await world.nodes.findBoot(node)) === undefined) return undefined;
+      if (await goesDown(world, node, mine)) return undefined;
       if ((await world.cluster.getService(node)).startsAtBoot) prepared = false;
     }
     return { prepared };
   },
-  must: async (world) => {
+  must: async (world, mine) => {
     for (const node of world.outcomeOf(sides).nodes) {
       const { state } = await world.cloud.getInstance(world.instanceOf(node));
       if (state === "stopping" || state === "pending") return notYet;
       // Running, and silent: the guest is on its way down, or up.
       if (state === "running" && (await world.nodes.findBoot(node)) === undefined) return notYet;
+      if (state === "running" && (await goesDown(world, node, mine))) return notYet;
     }
     return undefined;
   },

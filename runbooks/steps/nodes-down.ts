@@ -259,13 +259,16 @@ const nodesOn = step({
 });
 
 /** Told to shut down a moment ago, by a command that may have been cut, and still up in the same boot. */
-async function goesDown(
+export async function goesDown(
   world: World,
   node: string,
-  mine: Mine<{ boots: { [node: string]: string } }>,
+  mine: Mine<{ readonly boots: { readonly [node: string]: string } }>,
 ): Promise<boolean> {
   const told = mine.calls.findLast(
-    (call) => call.verb === "cluster.prepareRestore" && call.node === node && call.state !== "no",
+    ({ verb, node: where, state }) =>
+      (verb === "cluster.prepareRestore" || verb === "cluster.prepareBackup") &&
+      where === node &&
+      state !== "no",
   );
   if (told === undefined || world.now() - told.sentAt > minutes(5)) return false;
   const boot = await world.nodes.findBoot(node);
