@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { expect, onTestFinished, test } from "vitest";
+import { afterAll, expect, onTestFinished, test } from "vitest";
 
 import { golden } from "../support/golden.ts";
 const product = fileURLToPath(new URL("../../bin/runbook.js", import.meta.url));
@@ -17,7 +17,7 @@ interface Said {
 
 function say(args: readonly string[], node: readonly string[] = []): Promise<Said> {
   return new Promise((resolve, reject) => {
-    const env = { PATH: process.env["PATH"], HOME: tmpdir(), RUNBOOK_HOME: join(tmpdir(), "nowhere") };
+    const env = { PATH: process.env["PATH"], HOME: home, RUNBOOK_HOME: join(home, "nowhere") };
     execFile(process.execPath, [...node, product, ...args], { env }, (error, out, err) => {
       if (error !== null && typeof error.code !== "number")
         reject(new Error("node did not run to its end", { cause: error }));
@@ -61,6 +61,10 @@ async function filesLoadedBy(args: readonly string[]): Promise<{ said: Said; fil
   const said = await say(args, ["--import", pathToFileURL(register).href]);
   return { said, files: readFileSync(list, "utf8").split("\n").filter(Boolean) };
 }
+
+// Nothing that an earlier run kept may stand in for what is to be loaded.
+const home = mkdtempSync(join(tmpdir(), "runbook-help-"));
+afterAll(() => rmSync(home, { recursive: true, force: true }));
 
 test("every command says what it does, what it takes and what its exit codes mean", async () => {
   const whole = await say(["--help"]);

@@ -48,7 +48,7 @@ describe("restore", () => {
     async () => {
       const bad = await everyRow(
         2,
-        Number(process.env["ROW_STEP"] ?? 37),
+        Number(process.env["ROW_STEP"] ?? 53),
         { params: {}, world: { ...restore.world, runbook: restore.runbook }, prepare: lostFiles },
         ({ end, why, changed, breaches, gaps, lies }) =>
           [breaches, gaps, lies].every((list) => list.length === 0) &&
