@@ -7,6 +7,11 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { afterAll, expect, onTestFinished, test } from "vitest";
 
 import { golden } from "../support/golden.ts";
+
+// Nothing that an earlier run kept may stand in for what is to be loaded.
+const home = mkdtempSync(join(tmpdir(), "runbook-help-"));
+afterAll(() => rmSync(home, { recursive: true, force: true }));
+
 const product = fileURLToPath(new URL("../../bin/runbook.js", import.meta.url));
 
 interface Said {
@@ -61,10 +66,6 @@ async function filesLoadedBy(args: readonly string[]): Promise<{ said: Said; fil
   const said = await say(args, ["--import", pathToFileURL(register).href]);
   return { said, files: readFileSync(list, "utf8").split("\n").filter(Boolean) };
 }
-
-// Nothing that an earlier run kept may stand in for what is to be loaded.
-const home = mkdtempSync(join(tmpdir(), "runbook-help-"));
-afterAll(() => rmSync(home, { recursive: true, force: true }));
 
 test("every command says what it does, what it takes and what its exit codes mean", async () => {
   const whole = await say(["--help"]);

@@ -2,7 +2,7 @@
  * The Shell over SSH (ssh2 1.17, seen with OpenSSH 9.2). One connection a node, opened on first use and kept.
  *
  * What to grant: a login by key or agent, and where `sudo` is set, the right to run the commands without a password
- * (`sudo -n`; `runbook doctor --policy` prints the lines). Not supported: passwords, user and host certificates,
+ * (`sudo -n`; the lines are in docs/reference/clusterpro.md). Not supported: passwords, user and host certificates,
  * FIDO keys, and servers that allow post-quantum key exchange only (reference stack, section 4).
  */
 import { Failure } from "../../errors.ts";
@@ -129,7 +129,7 @@ function refuseIfSudoRefused(node: string, argv: readonly string[], output: Outp
     /^(sudo: (a password is required|a terminal is required|sorry, you must have a tty)|Sorry, user )|is not in the sudoers file/m;
   if (!refusal.test(said)) return;
   throw new Failure("denied", `sudo on ${node} does not let us run ${argv[0]}: ${said}`, {
-    hint: "grant it with NOPASSWD; `runbook doctor --policy` prints the sudoers lines",
+    hint: "grant it with NOPASSWD, as docs/reference/clusterpro.md says",
     answer: { code: 1, text: said },
   });
 }
