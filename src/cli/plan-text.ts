@@ -328,13 +328,28 @@ function moneyOf(page: Page): string[] {
       ({ from, to }) =>
         `${stepName(page, from)} costs as long as it lasts, ${to === undefined ? "to the end of the run" : `to ${stepName(page, to)}`}`,
     );
-  if (cuts.length === 0) return costs.length > 0 ? costs : ["nothing that is created is kept"];
-  return [
+  const made = requests.filter((request) => request.verb === "cloud.createVolume");
+  const kept = [
     ...cuts.map(
       (cut) => `EBS snapshot storage for ${volumesOf(page.plan, cut)}, until the snapshots are deleted`,
     ),
+    ...(made.length === 0
+      ? []
+      : [
+          `EBS storage for ${sizesOf(made)}, beside the old ones, which are kept until somebody deletes them`,
+        ]),
     ...costs,
   ];
+  return kept.length > 0 ? kept : ["nothing that is created is kept"];
+}
+
+/** "2 new volumes (100 GiB gp3, 100 GiB gp3)". */
+function sizesOf(made: readonly Request[]): string {
+  const sizes = made.map((request) => {
+    const { Size, VolumeType } = request.to === "cloud" ? request.params : {};
+    return `${typeof Size === "number" ? Size : "?"} GiB ${typeof VolumeType === "string" ? VolumeType : ""}`.trim();
+  });
+  return `${made.length} new volume${made.length === 1 ? "" : "s"} (${sizes.join(", ")})`;
 }
 
 function volumesOf(plan: Plan, cut: Request): string {

@@ -17,6 +17,7 @@ clusterManagers["clusterpro"] = async ({ shell }) => {
   const sent = new Set();
   return driver("bench", clusterContract, {
     reads: {
+      findDeadMan: async () => undefined,
       findGroupNode: async ({ group, via }) => {
         if (inMemory) return sent.has(group) ? via : undefined;
         const out = await shell.run(via, ["test", "-e", `${folder}/${group}`], { timeoutMs: 10_000 });

@@ -31,6 +31,18 @@ describe("a plan for a reviewer", () => {
   });
   it("folds its sentences, and never its requests, to a narrow width", () =>
     golden("plan-narrow.txt", planText(plan, { ...options, width: 50 })));
+  it("says of volumes that it makes what they are, and that the old ones go on costing", () => {
+    const make = inCloud("CreateVolume", "cloud.createVolume", { Size: 100, VolumeType: "gp3" });
+    const [first, ...rest] = plan.units;
+    if (!first) throw new Error("the plan has no unit");
+    const text = planText(
+      { ...plan, units: [{ ...first, sends: [{ request: make }, { request: make }] }, ...rest] },
+      { ...options, width: 200 },
+    );
+    expect(text).toContain(
+      "EBS storage for 2 new volumes (100 GiB gp3, 100 GiB gp3), beside the old ones, which are kept",
+    );
+  });
   it("is itself when asked for as JSON", () => expect(planJson(plan)).toEqual(plan));
   it("shows what would steer a terminal instead of sending it", () => {
     const nasty = "\u001b[2J\u009b1m";
