@@ -16,7 +16,10 @@ const texts: readonly (readonly [RegExp, Meaning])[] = [
     /^sudo: /m,
     { kind: "denied", happened: "no", hint: "grant the sudo lines of docs/reference/clusterpro.md" },
   ],
-  [/log in as root/i, { kind: "denied", hint: "the commands need root: log in as root, or set `sudo: true` for the node" }],
+  [
+    /log in as root/i,
+    { kind: "denied", hint: "the commands need root: log in as root, or set `sudo: true` for the node" },
+  ],
   [/is busy\b|try again later/i, { kind: "unavailable", happened: "no" }],
   [/already been (started|stopped)/i, { kind: "conflict" }],
   [/time-?out has occurred|timed out/i, { kind: "timeout", happened: "maybe" }],
