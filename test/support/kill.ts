@@ -1,6 +1,7 @@
 /** Kills a runner at one row of its journal, lets something happen, resumes, and tells what came of it. */
-import { describeWorld, differences } from "../../src/lab/compare.ts";
+import { differences } from "../../src/lab/compare.ts";
 import type { Params } from "../../src/runbook/step.ts";
+import { worldOf } from "./world.ts";
 import { openSimulation, type Simulation, type SimulationOptions } from "./simulation.ts";
 
 export interface Killing {
@@ -43,7 +44,7 @@ export async function killAndResume({
   const sim = await openSimulation({ ...world, cloud: { listLagSeconds: 20, ...world?.cloud } });
   try {
     await prepare?.(sim);
-    const before = describeWorld(sim.lab);
+    const before = worldOf(sim.lab);
     const first = sim.runner();
     const plan = await first.plan(params);
     const walk = await first.start(plan, { dieAtRow: { row, when } });
@@ -73,7 +74,7 @@ export async function killAndResume({
           line.startsWith("clpgrp -t") &&
           effects.some(({ n, detail }) => caused.includes(n) && detail.kind === "group-stopped"),
       ).length,
-      changed: differences(before, describeWorld(sim.lab)).map(String),
+      changed: differences(before, worldOf(sim.lab)).map(String),
       breaches: sim.breaches.map(({ what }) => what),
       gaps: sim.gaps(),
       lies: truths

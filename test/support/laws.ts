@@ -5,10 +5,11 @@
 import { commandsFor } from "../../src/cli/by-hand.ts";
 import { parsePasted } from "../../src/cli/lab-paste.ts";
 import { Failure } from "../../src/errors.ts";
-import { describeWorld, differences } from "../../src/lab/compare.ts";
+import { differences } from "../../src/lab/compare.ts";
 import { settle, typeLine } from "../../src/lab/hands.ts";
 import type { Fault } from "../../src/lab/world.ts";
 import type { Params } from "../../src/runbook/step.ts";
+import { worldOf } from "./world.ts";
 import { openSimulation, type Simulation, type SimulationOptions } from "./simulation.ts";
 
 export interface Played {
@@ -16,10 +17,14 @@ export interface Played {
   readonly why: string;
   /** What differs from the world before the run, once it has come to rest. */
   readonly changed: readonly string[];
+  /** Steps that came to hold, by their keys. */
+  readonly done: readonly string[];
   readonly breaches: readonly string[];
   readonly gaps: readonly string[];
   /** What a stuck run printed for a person; it was pasted. */
   readonly byHand: readonly string[];
+  /** Lines of that which could not be typed as they stand, and why. */
+  readonly untyped: readonly string[];
   readonly story: readonly string[];
 }
 
@@ -33,8 +38,6 @@ export interface Play {
   readonly after?: (sim: Simulation) => void;
   /** Another good end than the world as it was found. */
   readonly alsoGood?: (played: Played) => boolean;
-  /** Differences that belong to the run's good end. */
-  readonly mayChange?: RegExp;
 }
 
 /** A write as the lab received it, with how many of its like came before. */
@@ -52,7 +55,7 @@ export async function playOnce(
   try {
     await play.prepare?.(sim);
     await settle(sim.lab);
-    const before = describeWorld(sim.lab);
+    const before = worldOf(sim.lab);
     const runner = sim.runner();
     const plan = await runner.plan(play.params);
     const heard = sim.lab.heart.received.length;
@@ -66,18 +69,20 @@ export async function playOnce(
         ? ended.left.flatMap(({ unit }) => commandsFor(plan, unit.key, walk.logbook.lines))
         : [];
     sim.lab.heart.faults.length = 0;
-    if (byHand.length > 0) await paste(sim, byHand);
+    const untyped = await paste(sim, byHand);
     await settle(sim.lab);
     play.after?.(sim);
-    const changed = differences(before, describeWorld(sim.lab)).map(String);
+    const changed = differences(before, worldOf(sim.lab));
     return {
       played: {
         end: ended.end,
         why: ended.why ?? "",
-        changed: changed.filter((line) => !(play.mayChange?.test(line) ?? false)),
+        changed,
+        done: Object.keys(walk.logbook.context().outcomes),
         breaches: sim.breaches.map(({ what }) => what),
         gaps: sim.gaps(),
         byHand,
+        untyped,
         story: walk.logbook.lines
           .filter(({ kind }) => kind !== "read")
           .map(
@@ -120,22 +125,23 @@ function escape(text: string): string {
   return text.replace(/[.*+?^${}()|[\]\\/]/g, "\\$&");
 }
 
-async function paste(sim: Simulation, lines: readonly string[]): Promise<void> {
+async function paste(sim: Simulation, lines: readonly string[]): Promise<readonly string[]> {
   const names = [...sim.lab.nodes.keys()];
-  for (const { node, command } of lines.flatMap((line) => readable(line, names))) {
-    await settle(sim.lab);
-    await typeLine(sim.lab, { markPerson: () => undefined } as never, command, node).catch(() => undefined);
+  const untyped: string[] = [];
+  for (const line of lines) {
+    try {
+      for (const { node, command } of parsePasted(line, names)) {
+        await settle(sim.lab);
+        await typeLine(sim.lab, { markPerson: () => undefined } as never, command, node);
+      }
+    } catch (thrown) {
+      // A line that a person has to complete first (a node to be found out), or a node that does not answer: told, since
+      // whether the rest was enough is judged by the world.
+      if (!(thrown instanceof Failure)) throw thrown;
+      untyped.push(`${line}: ${thrown.message}`);
+    }
   }
-}
-
-/** A line that a person has to complete first (a node to be found out) is left out. */
-function readable(line: string, names: readonly string[]): ReturnType<typeof parsePasted> {
-  try {
-    return parsePasted(line, names);
-  } catch (thrown) {
-    if (thrown instanceof Failure) return [];
-    throw thrown;
-  }
+  return untyped;
 }
 
 /** 1 plays every write; a stride keeps `npm test` short. WRITE=N plays one and tells its story. */
