@@ -291,7 +291,11 @@ const leftAsRestored = step({
       return node;
     });
     await world.cluster.finishRestore({ node: half, skipCopy: false });
-    const served = await world.atRun("the node that was started", async () => "");
+    const served = await world.atRun("the node that was started", async () => {
+      const { nodes } = world.outcomeOf(sides);
+      const left = await notStarted(world, nodes);
+      return nodes.find((node) => !left.includes(node)) ?? "";
+    });
     for (const { name } of world.outcomeOf(sides).mirrors)
       await world.cluster.forceGood({ mirror: name, node: served });
   },
