@@ -52,10 +52,13 @@ export async function findLab(home: string): Promise<LabInfo | undefined> {
   const started = thisMachine().startOf(info.pid);
   if (started !== undefined && info.startTime !== "") return started === info.startTime ? info : undefined;
   // Without /proc only the lab itself can say that it lives; a token that fits proves that it is the one.
-  const pong = await labClient(info)
-    .ping()
-    .catch(() => undefined);
-  return pong?.pid === info.pid ? info : undefined;
+  try {
+    return (await labClient(info).ping()).pid === info.pid ? info : undefined;
+  } catch (thrown) {
+    // Nobody answers there, or somebody who is not our lab.
+    if (!(thrown instanceof Failure)) throw thrown;
+    return undefined;
+  }
 }
 
 export async function ensureLab(

@@ -138,11 +138,17 @@ const timeout: CommandFunction = async (context) => {
   const stop = new AbortController();
   const over = context.node.heart.clock
     .sleep(Number.parseFloat(limit) * 1000, AbortSignal.any([stop.signal, context.process.signal]))
-    .then(() => "over" as const);
+    .then(
+      () => "over" as const,
+      (reason: unknown) => {
+        // Stopped because the command has ended, which nobody waits for; any other end is that of this process.
+        if (stop.signal.aborted) return "over" as const;
+        throw reason;
+      },
+    );
   // The command itself cannot be stopped half-way here: it goes on unseen, as one that ignores the signal would.
   const outcome = await Promise.race([context.run(words), over]);
   stop.abort();
-  over.catch(() => undefined);
   return outcome === "over" ? 124 : outcome;
 };
 

@@ -192,14 +192,14 @@ test("ssh2 is not loaded before the first connection is made", () => {
     const { createJiti } = await import("jiti");
     const { openSsh } = await createJiti(process.cwd() + "/").import("./src/drivers/ssh/driver.ts");
     const shell = openSsh({ nodes: {}, clock: { now: () => 0, sleep: async () => {} } });
-    await shell.run("n1", ["true"], { timeoutMs: 1 }).catch(() => {});
+    const unknown = await shell.run("n1", ["true"], { timeoutMs: 1 }).then(() => "ran", ({ kind }) => kind);
     const before = loaded();
     await import("ssh2");
-    console.log(JSON.stringify({ before, after: loaded() }));
+    console.log(JSON.stringify({ unknown, before, after: loaded() }));
   `;
   const out = execFileSync(process.execPath, ["--input-type=module", "-e", script], {
     cwd: new URL("../..", import.meta.url),
     encoding: "utf8",
   });
-  expect(JSON.parse(out)).toEqual({ before: false, after: true });
+  expect(JSON.parse(out)).toEqual({ unknown: "not-found", before: false, after: true });
 });

@@ -94,9 +94,10 @@ test("R1 puts the same image on both sides, and both hold what was backed up", a
 test("the same seed plays the same world", async () => {
   const play = async () => {
     const world = bench({ seed: 7, settings: {} });
-    await backUp(world, "early").catch(() => undefined);
+    // A world may draw times in which the walk by hand comes too early; then it does so both times.
+    const trouble = await backUp(world, "early").then(() => "none", String);
     world.lab.close();
-    return world.lab.heart.effects.map(({ at, what }) => `${at} ${what}`);
+    return [trouble, ...world.lab.heart.effects.map(({ at, what }) => `${at} ${what}`)];
   };
   expect(await play()).toEqual(await play());
 });

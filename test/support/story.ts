@@ -1,4 +1,5 @@
 /** What the stories of test/runbooks share: a run that is killed at a row, one that is taken up again, and what is left. */
+import { Failure } from "../../src/errors.ts";
 import { resumeRun, startRun } from "../../src/engine/run.ts";
 import type { Line } from "../../src/engine/logbook.ts";
 import type { Seen } from "../../src/engine/look-again.ts";
@@ -154,7 +155,9 @@ export async function leftOnNodes(sim: Simulation) {
 /** A runner whose drivers are open: they open with the first plan, whether or not it is refused. */
 export async function connected(sim: Simulation): Promise<Runner> {
   const runner = sim.runner();
-  await runner.plan().catch(() => undefined);
+  await runner.plan().catch((thrown: unknown) => {
+    if (!(thrown instanceof Failure)) throw thrown;
+  });
   return runner;
 }
 
