@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { quote } from "../../src/drivers/ssh/quote.ts";
 import { shellSuite } from "../conformance/shell.ts";
 import { wiredLab, type WiredLab } from "../support/wire.ts";
+import { leaveOut } from "../support/sshd.ts";
 
 shellSuite(
   "ssh against the lab's servers",
@@ -39,7 +40,7 @@ const noSsh = (() => {
   }
 })();
 
-describe.skipIf(noSsh !== undefined)("OpenSSH's own client", () => {
+describe.skipIf(leaveOut(noSsh))("OpenSSH's own client", () => {
   let wired: WiredLab;
   beforeAll(async () => {
     wired = await wiredLab();

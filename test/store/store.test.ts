@@ -64,14 +64,12 @@ describe("what is private", () => {
     await expect(other.takeOver("run1", 2)).rejects.toThrow(failing("denied"));
   });
 
-  test.skipIf(process.getuid?.() !== 0)(
-    "a segment of another user is refused (needs root to make one)",
-    async () => {
-      await (await bench.open().create(start, 1, "run1")).close();
-      chownSync(join(bench.folder, "runs/run1/0001.jsonl"), 12_345, 12_345);
-      await expect(bench.open().read("run1")).rejects.toThrow(failing("denied", "12345"));
-    },
-  );
+  test("a segment of another user is refused", async (context) => {
+    if (process.getuid?.() !== 0) context.skip("only root can make a file of another user");
+    await (await bench.open().create(start, 1, "run1")).close();
+    chownSync(join(bench.folder, "runs/run1/0001.jsonl"), 12_345, 12_345);
+    await expect(bench.open().read("run1")).rejects.toThrow(failing("denied", "12345"));
+  });
 
   test("a link in the place of a segment or of a run is refused", async () => {
     await (await bench.open().create(start, 1, "run1")).close();
@@ -113,16 +111,14 @@ describe("who is proven dead", () => {
     expect(isProvenDead(bench.machine(7, contained).self, { ...moved, startOf })).toBe(false);
   });
 
-  test.skipIf(process.platform !== "linux")(
-    "this process knows its own start and finds none for a free pid",
-    () => {
-      const machine = thisMachine();
-      expect(machine.self.started).toMatch(/^\d+$/);
-      expect(machine.startOf(machine.self.pid)).toBe(machine.self.started);
-      expect(machine.startOf(2 ** 22 + 1)).toBeUndefined();
-      expect(isProvenDead(machine.self, machine)).toBe(false);
-    },
-  );
+  test("this process knows its own start and finds none for a free pid", (context) => {
+    if (process.platform !== "linux") context.skip("only Linux tells the start of a process in /proc");
+    const machine = thisMachine();
+    expect(machine.self.started).toMatch(/^\d+$/);
+    expect(machine.startOf(machine.self.pid)).toBe(machine.self.started);
+    expect(machine.startOf(2 ** 22 + 1)).toBeUndefined();
+    expect(isProvenDead(machine.self, machine)).toBe(false);
+  });
 
   test("a silent holder on another machine is waited for 15 minutes after its last row", async () => {
     const writer = await bench.open({ other: { host: "elsewhere" } }).create(start, 0, "run1");
