@@ -99,9 +99,7 @@ async function javascriptOf(file: string, text: string, cacheFolder: string | un
 async function findKept(folder: string, name: string): Promise<string | undefined> {
   const uid = process.getuid?.();
   try {
-    return (await checkFolder(folder, uid))
-      ? (await readOwn(join(folder, name), uid))?.toString()
-      : undefined;
+    return checkFolder(folder, uid) ? readOwn(join(folder, name), uid)?.toString() : undefined;
   } catch {
     return undefined;
   }
@@ -109,8 +107,8 @@ async function findKept(folder: string, name: string): Promise<string | undefine
 
 async function keep(folder: string, name: string, code: string): Promise<void> {
   try {
-    await makeFolder(folder);
-    if (await checkFolder(folder, process.getuid?.())) await placeNew(folder, name, code);
+    makeFolder(folder);
+    if (checkFolder(folder, process.getuid?.())) await placeNew(folder, name, code);
   } catch {
     return;
   }

@@ -11,7 +11,7 @@ import { checkFolder, diskFailure, namesIn, parseObject, placeNew, readOwn } fro
 type Message = { readonly [key: string]: Json };
 
 export async function sendMessage(inbox: string, message: Message, uid: number | undefined): Promise<void> {
-  if (!(await checkFolder(inbox, uid))) throw new Failure("not-found", `there is no inbox ${inbox}`);
+  if (!checkFolder(inbox, uid)) throw new Failure("not-found", `there is no inbox ${inbox}`);
   const text = `${JSON.stringify(message)}\n`;
   let number = Math.max(0, ...(await numbersIn(inbox))) + 1;
   while (!(await placeNew(inbox, messageName(number), text))) number += 1;
@@ -21,10 +21,10 @@ export async function sendMessage(inbox: string, message: Message, uid: number |
 export async function receiveMessages(inbox: string, uid: number | undefined): Promise<readonly Message[]> {
   const messages: Message[] = [];
   try {
-    if (!(await checkFolder(inbox, uid))) return messages;
+    if (!checkFolder(inbox, uid)) return messages;
     for (const number of await numbersIn(inbox)) {
       const path = join(inbox, messageName(number));
-      const bytes = await readOwn(path, uid);
+      const bytes = readOwn(path, uid);
       if (bytes === undefined) continue;
       const message = parseObject(bytes);
       if (message === undefined) {
@@ -46,7 +46,7 @@ export async function receiveMessages(inbox: string, uid: number | undefined): P
 }
 
 async function numbersIn(inbox: string): Promise<readonly number[]> {
-  const numbers = (await namesIn(inbox)).flatMap((name) => {
+  const numbers = namesIn(inbox).flatMap((name) => {
     const digits = /^(\d{8})\.json$/.exec(name)?.[1];
     return digits === undefined ? [] : [Number(digits)];
   });

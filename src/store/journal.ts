@@ -67,13 +67,13 @@ export interface RunFiles {
 export async function readRun(place: Place, run: string): Promise<RunFiles> {
   const folder = join(place.runs, run);
   const { uid } = place.machine;
-  const names = (await checkFolder(folder, uid)) ? await namesIn(folder) : [];
+  const names = checkFolder(folder, uid) ? namesIn(folder) : [];
   const numbers = names.flatMap((name) => segmentNumber(name) ?? []).sort((a, b) => a - b);
   if (numbers.length === 0)
     throw new Failure("not-found", `there is no run ${run}`, { hint: "`runbook runs` lists the runs" });
   const segments = [];
   for (const number of numbers) {
-    const bytes = await readOwn(join(folder, segmentName(number)), uid);
+    const bytes = readOwn(join(folder, segmentName(number)), uid);
     segments.push(parseSegment(number, bytes ?? Buffer.alloc(0)));
   }
   const newest = Math.max(
@@ -81,9 +81,7 @@ export async function readRun(place: Place, run: string): Promise<RunFiles> {
     ...names.map((name) => Number(/^(\d{4,})\.holder$/.exec(name)?.[1] ?? 0)),
   );
   const closed = names.includes(fileName(newest, "closed"));
-  const holder = closed
-    ? undefined
-    : parseHolder(await readOwn(join(folder, fileName(newest, "holder")), uid));
+  const holder = closed ? undefined : parseHolder(readOwn(join(folder, fileName(newest, "holder")), uid));
   return { ...joinSegments(run, segments), newest, closed, holder };
 }
 
@@ -96,7 +94,7 @@ export async function createRun(
 ): Promise<JournalWriter> {
   const folder = join(place.runs, run);
   const fresh = join(place.runs, draftName());
-  await makeFolder(place.runs);
+  makeFolder(place.runs);
   let fd: number | undefined;
   try {
     await mkdir(fresh, { mode: 0o700 });

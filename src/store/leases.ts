@@ -3,7 +3,7 @@
  * greatest number holds. Taking, renewing and releasing all place the next number, which succeeds for one process
  * only: so of two takers of an expired lease one wins, and a renewal that comes too late cannot undo a takeover.
  */
-import { rm } from "node:fs/promises";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { Failure } from "../errors.ts";
 import type { Holder } from "../ports/store.ts";
@@ -28,7 +28,7 @@ export async function takeLease(
   holder: Holder,
   at: number,
 ): Promise<void> {
-  await makeFolder(folderOf(place, cluster));
+  makeFolder(folderOf(place, cluster));
   await change(place, cluster, ({ holder: other, process }) => {
     const free =
       other === undefined ||
@@ -61,15 +61,15 @@ export async function releaseLease(place: LeasePlace, cluster: string, run: stri
 }
 
 export async function findLease(place: LeasePlace, cluster: string): Promise<Holder | undefined> {
-  return (await newest(place, cluster)).holder;
+  return newest(place, cluster).holder;
 }
 
 /** When the last lease that this run holds on any cluster expires; undefined if it holds none. */
 export async function leaseExpiry(place: LeasePlace, run: string): Promise<number | undefined> {
-  const folders = (await checkFolder(place.leases, place.machine.uid)) ? await namesIn(place.leases) : [];
+  const folders = checkFolder(place.leases, place.machine.uid) ? namesIn(place.leases) : [];
   let latest: number | undefined;
   for (const name of folders) {
-    const { holder } = await newestIn(place, join(place.leases, name));
+    const { holder } = newestIn(place, join(place.leases, name));
     if (holder?.run === run) latest = Math.max(latest ?? 0, holder.expiresAt);
   }
   return latest;
@@ -86,20 +86,20 @@ async function change(
 ): Promise<void> {
   const folder = folderOf(place, cluster);
   for (let tries = 0; tries < 100; tries += 1) {
-    const now = await newest(place, cluster);
+    const now = newest(place, cluster);
     const state = next(now);
     if (state === "unchanged") return;
     const number = now.number + 1;
     const text = JSON.stringify(state === "released" ? {} : { ...state, process: place.machine.self });
     if (!(await placeNew(folder, stateName(number), `${text}\n`))) continue;
-    const numbers = await statesIn(folder);
+    const numbers = statesIn(folder);
     if (numbers.some((other) => other > number)) {
       // We looked before states that were cleared away since: ours is an old one, and never held.
-      await rm(join(folder, stateName(number)), { force: true });
+      rmSync(join(folder, stateName(number)), { force: true });
       continue;
     }
     for (const old of numbers)
-      if (old <= number - keptStates) await rm(join(folder, stateName(old)), { force: true });
+      if (old <= number - keptStates) rmSync(join(folder, stateName(old)), { force: true });
     return;
   }
   throw new Failure(
@@ -108,25 +108,24 @@ async function change(
   );
 }
 
-function newest(place: LeasePlace, cluster: string): Promise<Lease> {
+function newest(place: LeasePlace, cluster: string): Lease {
   return newestIn(place, folderOf(place, cluster));
 }
 
-async function newestIn(place: LeasePlace, folder: string): Promise<Lease> {
-  if (!(await checkFolder(folder, place.machine.uid)))
-    return { number: 0, holder: undefined, process: undefined };
+function newestIn(place: LeasePlace, folder: string): Lease {
+  if (!checkFolder(folder, place.machine.uid)) return { number: 0, holder: undefined, process: undefined };
   for (;;) {
-    const number = Math.max(0, ...(await statesIn(folder)));
+    const number = Math.max(0, ...statesIn(folder));
     if (number === 0) return { number, holder: undefined, process: undefined };
     const path = join(folder, stateName(number));
-    const bytes = await readOwn(path, place.machine.uid);
+    const bytes = readOwn(path, place.machine.uid);
     // Gone between the two looks means that there are newer ones now.
     if (bytes !== undefined) return { number, ...parseLease(path, bytes) };
   }
 }
 
-async function statesIn(folder: string): Promise<readonly number[]> {
-  return (await namesIn(folder)).flatMap((name) => {
+function statesIn(folder: string): readonly number[] {
+  return namesIn(folder).flatMap((name) => {
     const digits = /^(\d{8})\.json$/.exec(name)?.[1];
     return digits === undefined ? [] : [Number(digits)];
   });

@@ -2,24 +2,43 @@
  * Files that are ours alone (0600, in folders 0700), and the one way in which they come to be: written under
  * another name, synced, and given their name by link(2). A link fails if the name is taken, exactly as O_EXCL does,
  * but what it names is whole from the first instant, so no reader ever meets a lease or a segment without a holder.
+ *
+ * The files are small and local, so that only what waits for the disk itself (a sync) is asynchronous: a turn through
+ * Node's thread pool costs ten times as much as the call.
  */
 import { randomBytes } from "node:crypto";
-import { constants, linkSync, rmSync, type Stats } from "node:fs";
-import { lstat, mkdir, open, readdir } from "node:fs/promises";
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  fsync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+  type Stats,
+} from "node:fs";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { Failure } from "../errors.ts";
 import type { Json } from "../ports/driver.ts";
 
+const sync = promisify(fsync);
+
 /** Makes the folder and those above it, for us alone. */
-export async function makeFolder(path: string): Promise<void> {
-  await mkdir(path, { recursive: true, mode: 0o700 });
+export function makeFolder(path: string): void {
+  mkdirSync(path, { recursive: true, mode: 0o700 });
 }
 
 /** Refuses a folder that is not ours, or not a folder. False if it is not there. */
-export async function checkFolder(path: string, uid: number | undefined): Promise<boolean> {
+export function checkFolder(path: string, uid: number | undefined): boolean {
   let stats: Stats;
   try {
-    stats = await lstat(path);
+    stats = lstatSync(path);
   } catch (thrown) {
     if (errorCode(thrown) === "ENOENT") return false;
     throw diskFailure(thrown, `looking at ${path}`);
@@ -30,14 +49,14 @@ export async function checkFolder(path: string, uid: number | undefined): Promis
 }
 
 /** The bytes of a file that is ours; undefined if there is none. A link in its place is refused. */
-export async function readOwn(path: string, uid: number | undefined): Promise<Buffer | undefined> {
+export function readOwn(path: string, uid: number | undefined): Buffer | undefined {
   try {
-    const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+    const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
     try {
-      checkOwner(await file.stat(), path, uid);
-      return await file.readFile();
+      checkOwner(fstatSync(fd), path, uid);
+      return readFileSync(fd);
     } finally {
-      await file.close();
+      closeSync(fd);
     }
   } catch (thrown) {
     if (errorCode(thrown) === "ENOENT") return undefined;
@@ -46,9 +65,9 @@ export async function readOwn(path: string, uid: number | undefined): Promise<Bu
 }
 
 /** Names in a folder; none if it is not there. */
-export async function namesIn(path: string): Promise<readonly string[]> {
+export function namesIn(path: string): readonly string[] {
   try {
-    return await readdir(path);
+    return readdirSync(path);
   } catch (thrown) {
     if (errorCode(thrown) === "ENOENT") return [];
     throw diskFailure(thrown, `listing ${path}`);
@@ -64,12 +83,12 @@ export interface Draft {
 export async function draft(folder: string, text: string): Promise<Draft> {
   const path = join(folder, draftName());
   try {
-    const file = await open(path, "wx", 0o600);
+    const fd = openSync(path, "wx", 0o600);
     try {
-      await file.writeFile(text);
-      await file.sync();
+      writeFileSync(fd, text);
+      await sync(fd);
     } finally {
-      await file.close();
+      closeSync(fd);
     }
   } catch (thrown) {
     rmSync(path, { force: true });
@@ -115,11 +134,11 @@ export function parseObject(bytes: Buffer): { readonly [key: string]: Json } | u
 
 /** Makes the names in a folder durable, as fsync of the files alone does not. */
 export async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, constants.O_RDONLY);
+  const fd = openSync(path, constants.O_RDONLY);
   try {
-    await folder.sync();
+    await sync(fd);
   } finally {
-    await folder.close();
+    closeSync(fd);
   }
 }
 

@@ -57,7 +57,7 @@ export function openStore(folder: string, options: StoreOptions = {}): Store {
 
   async function prepare(): Promise<void> {
     try {
-      for (const path of [root, runs, place.leases]) await makeFolder(path);
+      for (const path of [root, runs, place.leases]) makeFolder(path);
     } catch (thrown) {
       throw diskFailure(thrown, `making ${root}`);
     }
@@ -65,14 +65,14 @@ export function openStore(folder: string, options: StoreOptions = {}): Store {
   }
 
   async function check(): Promise<void> {
-    for (const path of [root, runs, place.leases]) await checkFolder(path, machine.uid);
+    for (const path of [root, runs, place.leases]) checkFolder(path, machine.uid);
   }
 
   /** The folder of a run that exists. */
   async function folderOf(run: string): Promise<string> {
     await check();
     const path = join(runs, checkRunId(run));
-    if (!(await checkFolder(path, machine.uid)))
+    if (!checkFolder(path, machine.uid))
       throw new Failure("not-found", `there is no run ${run}`, { hint: "`runbook runs` lists the runs" });
     return path;
   }
@@ -135,7 +135,7 @@ export function openStore(folder: string, options: StoreOptions = {}): Store {
     },
     async list() {
       await check();
-      const names = (await namesIn(runs)).filter((name) => runIdPattern.test(name));
+      const names = namesIn(runs).filter((name) => runIdPattern.test(name));
       const found: RunSummary[] = [];
       for (const name of names) found.push(await summaryOf(name));
       return found.sort((a, b) => a.startedAt - b.startedAt || (a.run < b.run ? -1 : 1));
