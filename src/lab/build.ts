@@ -2,7 +2,7 @@
  * A whole lab: a production and a staging cluster of two nodes each, in two zones of one cloud, as a newcomer would
  * find them: groups online on the first node, mirrors GREEN, nothing suspended.
  */
-import type { Clock } from "../ports/clock.ts";
+import type { LabClock } from "./clock.ts";
 import { Cloud, type CloudOptions } from "./cloud.ts";
 import { renderConf } from "./clp-conf.ts";
 import { newControl } from "./clp-mirror.ts";
@@ -25,7 +25,7 @@ import { LabShell } from "./shell.ts";
 import { Heart } from "./world.ts";
 
 export interface LabOptions {
-  readonly clock: Clock;
+  readonly clock: LabClock;
   readonly seed?: number;
   readonly cloud?: CloudOptions;
   /** Mirrored disks of each cluster; 1 if not said. */

@@ -7,6 +7,12 @@
 import { Failure } from "../errors.ts";
 import type { Clock } from "../ports/clock.ts";
 
+/** A clock that can also be told to do something later, as the lab's world is thousands of times a night. */
+export interface LabClock extends Clock {
+  /** Runs `act` after `ms`, unless the returned function was called before. */
+  after(ms: number, act: () => void): () => void;
+}
+
 interface Sleeper {
   readonly due: number;
   readonly order: number;
@@ -27,7 +33,7 @@ export interface VirtualClockOptions {
 
 const day = 86_400_000;
 
-export class VirtualClock implements Clock {
+export class VirtualClock implements LabClock {
   readonly #sleepers: Sleeper[] = [];
   readonly #holds = new Map<number, string>();
   readonly #quietTurns: number;
@@ -56,9 +62,7 @@ export class VirtualClock implements Clock {
         return;
       }
       const stop = () => {
-        const at = this.#sleepers.indexOf(sleeper);
-        if (at >= 0) this.#sleepers.splice(at, 1);
-        this.#active();
+        this.#drop(sleeper);
         reject(signal?.reason as Error);
       };
       const sleeper: Sleeper = {
@@ -77,6 +81,24 @@ export class VirtualClock implements Clock {
       this.#insert(sleeper);
       this.#active();
     });
+  }
+
+  after(ms: number, act: () => void): () => void {
+    const sleeper: Sleeper = {
+      due: this.#now + Math.max(0, ms),
+      order: (this.#order += 1),
+      wake: act,
+      fail: () => undefined,
+    };
+    this.#insert(sleeper);
+    this.#active();
+    return () => this.#drop(sleeper);
+  }
+
+  #drop(sleeper: Sleeper): void {
+    const at = this.#sleepers.indexOf(sleeper);
+    if (at >= 0) this.#sleepers.splice(at, 1);
+    this.#active();
   }
 
   /** Forbids moving until the returned ticket is given back; `why` is said if the process ends over it. */

@@ -44,7 +44,7 @@ export const defaultClusterTimes: ClusterTimes = {
   waitPeerMs: 300_000,
   heartbeatMs: 30_000,
   autoRecoveryMs: 10_000,
-  clientMs: 30_000,
+  clientMs: 15_000,
   copySecondsPerGiB: 0.6,
 };
 
@@ -106,6 +106,8 @@ export interface LabGroup {
   readonly name: string;
   /** Where it is, as each node would say: more than one node only after a split. */
   readonly places: Map<string, Place>;
+  /** The next write of its clients on each node. */
+  readonly clients: Map<string, { cancel(): void }>;
 }
 
 export type GroupAnswer = { readonly ok: true } | { readonly ok: false; readonly text: string };

@@ -38,7 +38,12 @@ export class LabCluster implements NodeListener {
   suspended = false;
   readonly #copySeconds: number | undefined;
   readonly #scope = new AbortController();
-  readonly #confs = new Map<Member, { readonly changes: number; readonly conf: LabConf | undefined }>();
+  /** Asked at every change of the world, for what changes with the configuration alone. */
+  readonly #mirrorsOf = new WeakMap<LabConf["groups"][number], readonly LabMirror[]>();
+  readonly #confs = new Map<
+    Member,
+    { readonly changes: number; readonly bytes: string | undefined; readonly conf: LabConf | undefined }
+  >();
   readonly #waiting = new Map<string, { cancel(): void }>();
 
   constructor(options: {
@@ -55,7 +60,7 @@ export class LabCluster implements NodeListener {
     this.heart = options.nodes[0].heart;
     this.hardware = options.nodes[0].hardware;
     this.members = [new Member(options.nodes[0]), new Member(options.nodes[1])];
-    this.groups = options.groups.map((name) => ({ name, places: new Map() }));
+    this.groups = options.groups.map((name) => ({ name, places: new Map(), clients: new Map() }));
     this.mirrors = options.mirrors.map((name) => new LabMirror(name, this));
     this.times = options.times;
     this.settings = options.settings;
@@ -121,8 +126,9 @@ export class LabCluster implements NodeListener {
     const { files } = member.node;
     const known = this.#confs.get(member);
     if (known?.changes === files.changes) return known.conf;
-    const conf = files.find(confFile)?.kind === "file" ? readConf(files.read(confFile)) : undefined;
-    this.#confs.set(member, { changes: files.changes, conf });
+    const bytes = files.find(confFile)?.kind === "file" ? files.read(confFile) : undefined;
+    const conf = bytes === undefined ? undefined : known?.bytes === bytes ? known.conf : readConf(bytes);
+    this.#confs.set(member, { changes: files.changes, bytes, conf });
     return conf;
   }
 
@@ -163,9 +169,14 @@ export class LabCluster implements NodeListener {
 
   mirrorsOf(group: string, member: Member): readonly LabMirror[] {
     const conf = this.confOf(member).groups.find(({ name }) => name === group);
-    return (conf?.resources ?? [])
+    if (conf === undefined) return [];
+    const known = this.#mirrorsOf.get(conf);
+    if (known !== undefined) return known;
+    const mirrors = conf.resources
       .filter(({ type }) => type === "md")
       .flatMap(({ name }) => this.mirrors.filter((mirror) => mirror.name === name));
+    this.#mirrorsOf.set(conf, mirrors);
+    return mirrors;
   }
 
   group(name: string): LabGroup | undefined {
@@ -571,15 +582,18 @@ export class LabCluster implements NodeListener {
   /** Clients of the service: a counter that grows as long as the group is online, so that a loss can be seen. */
   #serve(group: LabGroup, member: Member): void {
     const { name } = member.node;
+    const next = () => group.clients.set(name, member.node.later(this.times.clientMs, tick));
     const tick = () => {
       if (group.places.get(name) !== "online") return;
       for (const mirror of this.mirrorsOf(group.name, member)) {
         const count = Number(mirror.content(name)?.data["clients/counter"] ?? 0) + 1;
         this.writeFile(mirror.name, "clients/counter", String(count), name);
       }
-      member.node.later(this.times.clientMs, tick);
+      next();
     };
-    member.node.later(this.times.clientMs, tick);
+    // Those of a service that stopped a moment ago would go on beside the new ones.
+    group.clients.get(name)?.cancel();
+    next();
   }
 
   /** Writes or deletes a file through the group that has the mirror mounted. */

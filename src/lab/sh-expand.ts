@@ -15,13 +15,16 @@ export interface Variables {
   substitute(body: Command): Promise<string>;
 }
 
-/** Text with, for each character, whether it was quoted: quoted ones are neither split nor patterns. */
+/** Text with, for each of its UTF-16 units, whether it was quoted: quoted ones are neither split nor patterns. */
 interface Marked {
   text: string;
   quoted: boolean[];
 }
 
-const mark = (text: string, quoted: boolean): Marked => ({ text, quoted: Array.from(text, () => quoted) });
+const mark = (text: string, quoted: boolean): Marked => ({
+  text,
+  quoted: new Array<boolean>(text.length).fill(quoted),
+});
 
 function join(to: Marked, more: Marked): void {
   to.text += more.text;
@@ -161,9 +164,7 @@ function cut(value: string, operator: string, pattern: string): string {
 }
 
 function escaped(field: Marked): string {
-  return [...field.text]
-    .map((c, index) => (field.quoted[index] && "*?[]\\".includes(c) ? `\\${c}` : c))
-    .join("");
+  return field.text.replace(/[*?[\]\\]/g, (c, index: number) => (field.quoted[index] ? `\\${c}` : c));
 }
 
 /** Whether a shell pattern matches the whole text. */
@@ -197,7 +198,7 @@ const quoteRegExp = (c: string): string => c.replace(/[.*+?^${}()|[\]\\/]/g, "\\
 
 /** Names of files that match; none if the field is no pattern or nothing matches. */
 function glob(shell: Variables, field: Marked): readonly string[] {
-  if (![...field.text].some((c, index) => !field.quoted[index] && "*?[".includes(c))) return [];
+  if (![...field.text.matchAll(/[*?[]/g)].some(({ index }) => !field.quoted[index])) return [];
   const pattern = escaped(field);
   const absolute = pattern.startsWith("/");
   let found = [absolute ? "" : shell.folder];

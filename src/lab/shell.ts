@@ -5,7 +5,7 @@
 import { Failure } from "../errors.ts";
 import type { Output, RunOptions, Shell } from "../ports/shell.ts";
 import type { LabNode } from "./node.ts";
-import { cancelled } from "./world.ts";
+import { noLonger } from "./stoppable-clock.ts";
 
 export class LabShell implements Shell {
   readonly name = "lab";
@@ -66,7 +66,7 @@ export class LabShell implements Shell {
         stderr: Buffer.concat(stderr),
       };
     } finally {
-      stop.abort(cancelled);
+      stop.abort(noLonger);
       // Where nobody waits for it any more, an error of the lab itself must not vanish.
       const waited = answered;
       command.catch((error: unknown) => {

@@ -5,7 +5,7 @@
  * what it did, the content of volumes, and the faults. `cloud.ts` holds instances, volumes and snapshots;
  * `node.ts` and `cluster.ts` hold the operating systems and the cluster on them; `ec2.ts` speaks EC2's protocol.
  */
-import type { Clock } from "../ports/clock.ts";
+import type { LabClock } from "./clock.ts";
 
 /**
  * What is on a volume at one instant. Never changed in place: a write puts a new value on the volume, so a
@@ -95,25 +95,29 @@ export interface Fault {
 
 export type Listener = (event: { readonly received?: Received; readonly effect?: Effect }) => void;
 
-/** Why a wait was given up. One for all: an abort without a reason makes an error with a stack each time, which costs more than the wait. */
-export const cancelled = new Error("no longer waited for");
-
-/** Runs `act` later, unless it is cancelled or `scope` ends before. Signals that AbortSignal.any made would pile up on a scope. */
-export function actLater(clock: Clock, ms: number, scope: AbortSignal, act: () => void): { cancel(): void } {
-  const stop = new AbortController();
-  const cancel = () => stop.abort(cancelled);
-  if (scope.aborted) return { cancel };
+/** Runs `act` later, unless it is cancelled or `scope` ends before. */
+export function actLater(
+  clock: LabClock,
+  ms: number,
+  scope: AbortSignal,
+  act: () => void,
+): { cancel(): void } {
+  if (scope.aborted) return { cancel: () => undefined };
+  const forget = clock.after(ms, () => {
+    scope.removeEventListener("abort", cancel);
+    act();
+  });
+  const cancel = () => {
+    scope.removeEventListener("abort", cancel);
+    forget();
+  };
   scope.addEventListener("abort", cancel, { once: true });
-  void clock
-    .sleep(ms, stop.signal)
-    .finally(() => scope.removeEventListener("abort", cancel))
-    .then(act, () => undefined);
   return { cancel };
 }
 
 /** The shared heart: time, log, faults, reproducible randomness. */
 export class Heart {
-  readonly clock: Clock;
+  readonly clock: LabClock;
   readonly received: Received[] = [];
   readonly effects: Effect[] = [];
   readonly faults: Fault[] = [];
@@ -123,7 +127,7 @@ export class Heart {
   #faultId = 0;
   #current: Received | undefined;
 
-  constructor(clock: Clock, seed = 1) {
+  constructor(clock: LabClock, seed = 1) {
     this.clock = clock;
     this.#random = seed >>> 0 || 1;
   }
@@ -145,9 +149,7 @@ export class Heart {
 
   /** Runs `act` after `ms` of the world's time, unless the world was closed. Errors inside are errors of the lab. */
   after(ms: number, act: () => void): { cancel(): void } {
-    const stop = new AbortController();
-    void this.clock.sleep(ms, stop.signal).then(act, () => undefined);
-    return { cancel: () => stop.abort(cancelled) };
+    return { cancel: this.clock.after(ms, act) };
   }
 
   receive(row: Pick<Received, "to" | "node" | "argv" | "operation" | "params" | "line">): Received {

@@ -26,7 +26,8 @@ export function hasLater(value: unknown): boolean {
  * is matched element by element; a hole fills exactly one string.
  */
 export function fills(planned: unknown, actual: unknown): boolean {
-  if (typeof planned === "string") return typeof actual === "string" && pattern(planned).test(actual);
+  if (typeof planned === "string")
+    return planned === actual || (typeof actual === "string" && pattern(planned).test(actual));
   if (Array.isArray(planned)) {
     return (
       Array.isArray(actual) &&

@@ -322,9 +322,20 @@ test("clients write while the group is online, and what they write is on both si
   const { lab, sh, seconds } = bench({ files: { "app/data": "d" } });
   await seconds(95);
   expect((await sh("server1", "cat /mnt/md1/clients/counter; echo; ls /mnt/md1/app")).out).toBe(
-    "3\ndata\nversion\n",
+    "6\ndata\nversion\n",
   );
-  expect(lab.readFiles(lab.volumeOf("server2", "md1") ?? "", true)["clients/counter"]).toBe("3");
+  expect(lab.readFiles(lab.volumeOf("server2", "md1") ?? "", true)["clients/counter"]).toBe("6");
+});
+
+test("a service that was stopped and started has the clients that it had, not twice as many", async () => {
+  const { run, sh, seconds } = bench({ times: { stopGroup: [2000, 2000], startGroup: [2000, 2000] } });
+  const counter = async () => Number((await sh("server1", "cat /mnt/md1/clients/counter")).out);
+  await seconds(20);
+  await run("server1", "clpgrp -t failover1");
+  await run("server1", "clpgrp -s failover1");
+  const before = await counter();
+  await seconds(150);
+  expect((await counter()) - before).toBe(10);
 });
 
 test("when the active dies the standby takes the group; when its side is RED the service is down until a person acts", async () => {
