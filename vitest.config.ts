@@ -4,6 +4,8 @@ const alias = { runbook: new URL("./src/runbook/words.ts", import.meta.url).path
 
 // "fast" is what `npm run check` plays; the rest start processes, servers or Debian's own peers.
 const slow = ["test/**/*.slow.test.ts"];
+// What plays alone, before the others: it promises a time.
+const alone = ["test/runbooks/long-night.test.ts"];
 
 export default defineConfig({
   test: {
@@ -12,11 +14,27 @@ export default defineConfig({
     projects: [
       {
         resolve: { alias },
-        test: { name: "fast", include: ["test/**/*.test.ts"], exclude: slow, testTimeout: 60_000 },
+        test: { name: "alone", include: alone, testTimeout: 60_000, sequence: { groupOrder: 0 } },
       },
       {
         resolve: { alias },
-        test: { name: "slow", include: slow, testTimeout: 120_000, hookTimeout: 120_000 },
+        test: {
+          name: "fast",
+          include: ["test/**/*.test.ts"],
+          exclude: [...slow, ...alone],
+          testTimeout: 60_000,
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        resolve: { alias },
+        test: {
+          name: "slow",
+          include: slow,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+          sequence: { groupOrder: 1 },
+        },
       },
     ],
   },
