@@ -15,5 +15,5 @@ function plain(value: Json, key = ""): Json {
   if (typeof value === "string")
     return key === "configuration" ? value.replace(/\s*<(fullcopy>1<\/fullcopy|mkfs>0<\/mkfs)>/g, "") : value;
   if (value === null || typeof value !== "object" || Array.isArray(value)) return value;
-  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, plain(inner as Json, name)]));
+  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, plain(inner, name)]));
 }
