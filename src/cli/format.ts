@@ -10,6 +10,7 @@ export function harmless(text: string): string {
     const code = sign.codePointAt(0) ?? 0;
     // Unicode has a picture for each of the old control characters; the others are written as their number.
     if (code < 0x20) return String.fromCodePoint(0x2400 + code);
+    if (code > 0xffff) return `\\u{${code.toString(16)}}`;
     return code === 0x7f ? "\u2421" : `\\u${code.toString(16).padStart(4, "0")}`;
   });
 }
@@ -20,7 +21,8 @@ export function oneLine(text: string): string {
 }
 
 // Controls of both sets, line and paragraph separators, and marks that turn the direction of writing or are not seen.
-const steering = /[\p{Cc}\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/gu;
+const steering =
+  /[\p{Cc}\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/gu;
 
 /** Cells that a text takes on a terminal: two for the wide scripts of East Asia and for emoji, none for combining marks. */
 export function widthOf(text: string): number {

@@ -1,7 +1,7 @@
 /** Forecasts come from this cluster's own history: the median of what a step took in runs that succeeded. */
-import type { Row, Store } from "../ports/store.ts";
+import type { Store } from "../ports/store.ts";
 import type { Plan } from "../runbook/plan.ts";
-import { seeRuns } from "./runs-seen.ts";
+import { seeRuns, type RunSeen } from "./runs-seen.ts";
 
 /** Milliseconds by unit key; undefined where there is no history. */
 export async function forecasts(store: Store, plan: Plan): Promise<(unit: string) => number | undefined> {
@@ -13,23 +13,29 @@ export async function forecasts(store: Store, plan: Plan): Promise<(unit: string
       JSON.stringify(start.plan.params) === JSON.stringify(plan.params),
   );
   const taken = new Map<string, number[]>();
-  for (const { rows } of runs.slice(0, 20)) {
-    for (const [unit, ms] of durations(rows)) taken.set(unit, [...(taken.get(unit) ?? []), ms]);
+  for (const run of runs.slice(0, 20)) {
+    for (const [unit, ms] of durations(run)) taken.set(unit, [...(taken.get(unit) ?? []), ms]);
   }
   return (unit) => median(taken.get(unit) ?? []);
 }
 
-/** How long each unit took: from the outcome before it to its own. */
-function durations(rows: readonly Row[]): ReadonlyMap<string, number> {
+/**
+ * How long each unit took: from the end of the stage before its own, looks and patience included, to its outcome. So the
+ * units of a window add up to the whole of it (a copy that the cluster began by itself has no intent to count from).
+ */
+function durations({ rows, start }: RunSeen): ReadonlyMap<string, number> {
+  const stageOf = new Map(start?.plan.units.map(({ key, stage }) => [key, stage]));
   const found = new Map<string, number>();
-  const begun = new Map<string, number>();
-  let before = rows[0]?.at ?? 0;
-  for (const row of rows) {
-    const unit = typeof row.body["unit"] === "string" ? row.body["unit"] : "";
-    if (row.kind === "intent") begun.set(unit, row.at);
-    if (row.kind !== "outcome") continue;
-    found.set(unit, row.at - (begun.get(unit) ?? before));
-    before = row.at;
+  let stage: string | undefined;
+  let last = rows[0]?.at ?? 0;
+  let began = last;
+  for (const { kind, body, at } of rows) {
+    if (kind !== "outcome") continue;
+    const unit = typeof body["unit"] === "string" ? body["unit"] : "";
+    if (stageOf.get(unit) !== stage) began = last;
+    stage = stageOf.get(unit);
+    found.set(unit, at - began);
+    last = at;
   }
   return found;
 }

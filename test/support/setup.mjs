@@ -1,5 +1,5 @@
-// Brings what the slow tests need on a fresh Debian machine: OpenSSH's server and client, and sudo. It installs
-// nothing anywhere else; there it says in one line what is left out. Quiet when there is nothing to do.
+// Brings what the slow tests need on a fresh Debian machine: OpenSSH's server and client, sudo, and a browser. It
+// installs nothing anywhere else; there it says in one line what is left out. Quiet when there is nothing to do.
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
@@ -8,12 +8,16 @@ const wanted = [
   { program: "sshd", pack: "openssh-server" },
   { program: "ssh", pack: "openssh-client" },
   { program: "sudo", pack: "sudo" },
+  { program: "chromium", pack: "chromium" },
 ];
 
-const missing = wanted.filter(({ program }) => !isInstalled(program));
-if (missing.length > 0) install();
+// The browser by itself: where it cannot be had, the others still are.
+for (const group of [wanted.filter(({ program }) => program !== "chromium"), wanted.slice(-1)]) {
+  const missing = group.filter(({ program }) => !isInstalled(program));
+  if (missing.length > 0) install(missing);
+}
 
-function install() {
+function install(missing) {
   const why = whyNot() ?? runApt(missing.map(({ pack }) => pack));
   if (why === undefined) return;
   const programs = missing.map(({ program }) => program).join(", ");
