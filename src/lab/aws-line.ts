@@ -33,6 +33,7 @@ const shapes: { readonly [name: string]: Shape } = {
   "attach-volume": { operation: "AttachVolume", flags: {} },
   "detach-volume": { operation: "DetachVolume", flags: {} },
   "delete-volume": { operation: "DeleteVolume", flags: {} },
+  "delete-snapshot": { operation: "DeleteSnapshot", flags: {} },
   "disable-fast-snapshot-restores": { operation: "DisableFastSnapshotRestores", flags: {} },
 };
 
@@ -82,6 +83,7 @@ export function runAwsLine(cloud: Cloud, words: readonly string[]): PersonsAnswe
     if (kind !== "flag" && values.length === 0)
       throw new Failure("invalid", `--${flag} of aws ec2 ${command} lacks its value`);
     if (kind === "flag") form.set(name, "true");
+    else if (kind === "tags" && values[0]?.startsWith("[")) addTags(form, name, command, values[0]);
     else values.forEach((value, index) => addValue(form, `${name}.${index + 1}`, kind, value));
   }
   return send(cloud, shape.operation, form);
@@ -114,8 +116,29 @@ function addValue(
   }
   const match = /^Key=([^,]+)(?:,Value=(.*))?$/.exec(value);
   if (!match) throw new Failure("invalid", `a tag is written Key=NAME,Value=TEXT; found "${value}"`);
-  form.set(`${name}.Key`, match[1] ?? "");
-  form.set(`${name}.Value`, match[2] ?? "");
+  addTag(form, name, { Key: match[1] ?? "", ...(match[2] !== undefined && { Value: match[2] }) });
+}
+
+/** The same tags as a list in JSON, as the AWS CLI takes them too. */
+function addTags(form: URLSearchParams, name: string, command: string, text: string): void {
+  let tags: unknown;
+  try {
+    tags = JSON.parse(text);
+  } catch (thrown) {
+    throw new Failure("invalid", `--tags of aws ec2 ${command} is not JSON`, { cause: thrown });
+  }
+  (tags as readonly Tag[]).forEach((tag, i) => addTag(form, `${name}.${i + 1}`, tag));
+}
+
+interface Tag {
+  readonly Key: string;
+  readonly Value?: string;
+}
+
+/** Without a value, delete-tags takes the tag away whatever its value is. */
+function addTag(form: URLSearchParams, name: string, { Key, Value }: Tag): void {
+  form.set(`${name}.Key`, String(Key));
+  if (Value !== undefined) form.set(`${name}.Value`, String(Value));
 }
 
 function send(cloud: Cloud, operation: string, form: URLSearchParams): PersonsAnswer {

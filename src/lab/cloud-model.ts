@@ -122,11 +122,24 @@ export interface SnapshotRecord {
   state: "pending" | "completed" | "error";
   tier: "standard" | "archive";
   lock: LockRecord | undefined;
+  /** Accounts that may make volumes from it; "all" for everybody. */
+  sharedWith: readonly string[];
   /** A record that was deleted while pending stays, since it counts against the volume's limit until it is done. */
   deleted: boolean;
   completedAt: number | undefined;
   reason: string | undefined;
   timer: { cancel(): void } | undefined;
+}
+
+/** A machine image: it holds the snapshots that its disks are made from. */
+export interface ImageRecord {
+  readonly id: string;
+  readonly name: string;
+  readonly createdAt: number;
+  /** By attach name. */
+  readonly snapshots: { readonly [device: string]: string };
+  /** Not to be started from any more, and left out of lists unless they are asked for it. */
+  disabled: boolean;
 }
 
 export interface CloudSettings {
@@ -219,6 +232,7 @@ export interface CloudState {
   readonly instances: Map<string, InstanceRecord>;
   readonly volumes: Map<string, VolumeRecord>;
   readonly snapshots: Map<string, SnapshotRecord>;
+  readonly images: Map<string, ImageRecord>;
   /** What was asked with each token of CreateVolume, and the volume that came of it. */
   readonly tokens: Map<string, { readonly asked: string; readonly volume: string; readonly at: number }>;
   /** By snapshot and zone; those that were switched off again stay, as `disabled`. */

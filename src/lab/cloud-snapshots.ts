@@ -12,7 +12,7 @@ import {
   type VolumeRecord,
 } from "./cloud-model.ts";
 import { checkTags } from "./cloud-tags.ts";
-import type { CutTruth } from "./world.ts";
+import type { Content, CutTruth } from "./world.ts";
 
 export interface SnapshotSetOptions {
   readonly description?: string;
@@ -20,6 +20,49 @@ export interface SnapshotSetOptions {
   readonly excludeData?: readonly string[];
   readonly copyTagsFromVolume?: boolean;
   readonly tags: Tags;
+}
+
+/** A snapshot that is there when the world begins, however old. */
+export interface SnapshotSpec {
+  readonly id?: string;
+  /** The volume that it was cut from; it may be gone since. */
+  readonly volume: string;
+  readonly sizeGiB: number;
+  readonly startedAt: number;
+  readonly state?: "completed" | "error";
+  readonly set?: string;
+  readonly key?: string;
+  readonly tags: Tags;
+  readonly content: Content;
+  readonly truth: CutTruth;
+}
+
+export function addSnapshot(state: CloudState, spec: SnapshotSpec): SnapshotRecord {
+  const { state: at = "completed" } = spec;
+  const snapshot: SnapshotRecord = {
+    id: spec.id ?? state.heart.newId("snap"),
+    volume: spec.volume,
+    set: spec.set,
+    sizeGiB: spec.sizeGiB,
+    encrypted: spec.key !== undefined,
+    key: spec.key,
+    description: "",
+    startedAt: spec.startedAt,
+    completesAt: spec.startedAt,
+    content: spec.content,
+    truth: spec.truth,
+    tags: { ...spec.tags },
+    state: at,
+    tier: "standard",
+    lock: undefined,
+    sharedWith: [],
+    deleted: false,
+    completedAt: at === "completed" ? spec.startedAt : undefined,
+    reason: at === "error" ? "An internal error occurred" : undefined,
+    timer: undefined,
+  };
+  state.snapshots.set(snapshot.id, snapshot);
+  return snapshot;
 }
 
 export function createSnapshot(
@@ -135,6 +178,7 @@ function cut(
     state: "pending",
     tier: "standard",
     lock: undefined,
+    sharedWith: [],
     deleted: false,
     completedAt: undefined,
     reason: undefined,

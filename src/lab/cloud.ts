@@ -6,6 +6,7 @@
  * to judge what happened reads the effects, never the replies.
  */
 import { FastRestores } from "./cloud-fast-restore.ts";
+import { Images } from "./cloud-images.ts";
 import { Locks } from "./cloud-locks.ts";
 import {
   Dated,
@@ -33,6 +34,7 @@ import {
   type StopOptions,
 } from "./cloud-power.ts";
 import {
+  addSnapshot,
   checkCut,
   checkSet,
   createSnapshot,
@@ -40,6 +42,7 @@ import {
   deleteSnapshot,
   failSnapshot,
   type SnapshotSetOptions,
+  type SnapshotSpec,
 } from "./cloud-snapshots.ts";
 import { checkTags, deleteTags, getTagged, setTags } from "./cloud-tags.ts";
 import {
@@ -103,6 +106,7 @@ export class Cloud implements Hardware {
   readonly badKeys = new Set<string>();
   readonly fastRestores: FastRestores;
   readonly locks: Locks;
+  readonly images: Images;
   readonly #state: CloudState;
   #requests = 0;
 
@@ -117,6 +121,7 @@ export class Cloud implements Hardware {
       instances: new Map(),
       volumes: new Map(),
       snapshots: new Map(),
+      images: new Map(),
       tokens: new Map(),
       fastRestores: new Map(),
       badKeys: this.badKeys,
@@ -126,6 +131,7 @@ export class Cloud implements Hardware {
     };
     this.fastRestores = new FastRestores(this.#state);
     this.locks = new Locks(this.#state);
+    this.images = new Images(this.#state);
   }
 
   // Building the world, before anything is booked.
@@ -186,6 +192,11 @@ export class Cloud implements Hardware {
       lastCutAt: undefined,
     });
     return id;
+  }
+
+  /** A snapshot of before; answers with its id. */
+  addSnapshot(spec: SnapshotSpec): string {
+    return addSnapshot(this.#state, spec).id;
   }
 
   /** Attaches at build time: at once, whatever the state. True for the root only, unless said (reference aws-ebs 7). */
@@ -370,6 +381,7 @@ export class Cloud implements Hardware {
   checkCanDeleteSnapshot(snapshot: string): void {
     this.locks.checkUnlocked(this.getSnapshot(snapshot));
     this.fastRestores.checkOff(snapshot);
+    this.images.checkUnused(snapshot);
   }
 
   checkDevice(instance: string, device: string): void {

@@ -5,6 +5,7 @@
 import { CloudError } from "./cloud-model.ts";
 import type { Cloud } from "./cloud.ts";
 import { fastRestores } from "./ec2-fast-restore.ts";
+import { images } from "./ec2-images.ts";
 import { locks } from "./ec2-locks.ts";
 import type { Operation } from "./ec2-operation.ts";
 import { flagParam, unflatten, type Params } from "./ec2-query.ts";
@@ -30,6 +31,7 @@ const operations: { readonly [name: string]: Operation } = {
   ...writes,
   ...fastRestores,
   ...locks,
+  ...images,
 };
 
 /** Answers at once; what it changed is booked with the heart. */

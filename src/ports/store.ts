@@ -9,6 +9,13 @@ export interface Row {
   readonly body: { readonly [key: string]: Json };
 }
 
+/** What was last seen of something that lives elsewhere: the recovery points of a cluster, whose truth is in the cloud. */
+export interface View {
+  /** Milliseconds since the epoch, by the clock of whoever looked. */
+  readonly seenAt: number;
+  readonly seen: Json;
+}
+
 /** A journal open for writing, held by one runner. */
 export interface JournalWriter {
   readonly run: string;
@@ -70,6 +77,10 @@ export interface Store {
   renewLease(cluster: string, holder: Holder): Promise<void>;
   releaseLease(cluster: string, run: string): Promise<void>;
   findLease(cluster: string): Promise<Holder | undefined>;
+  /** The recovery points of a cluster as they were last seen; undefined if never, or if what is there cannot be read. */
+  findPoints(cluster: string): Promise<View | undefined>;
+  /** Puts this in the place of what was seen before. */
+  keepPoints(cluster: string, view: View): Promise<void>;
   /** A message for the run's holder (a verb from a second terminal); read and taken away by the holder. */
   send(run: string, message: { readonly [key: string]: Json }): Promise<void>;
   receive(run: string): Promise<readonly { readonly [key: string]: Json }[]>;

@@ -164,12 +164,17 @@ function held(cluster: string, holder: Holder): Failure {
 }
 
 /** The cluster's name comes from a file of people's making: it is put into a path in a form that cannot leave it. */
-function folderOf(place: LeasePlace, cluster: string): string {
+/** A cluster's name as that of a file or a folder. */
+export function clusterFile(cluster: string): string {
   const name = /\p{Surrogate}/u.test(cluster) ? "" : encodeURIComponent(cluster).replace(/^\./, "%2E");
   if (name === "" || name.length > 200)
     throw new Failure(
       "invalid",
       `expected a cluster's name of 1 to 200 characters, found ${JSON.stringify(cluster)}`,
     );
-  return join(place.leases, name);
+  return name;
+}
+
+function folderOf(place: LeasePlace, cluster: string): string {
+  return join(place.leases, clusterFile(cluster));
 }

@@ -5,6 +5,7 @@
  *   FOLDER/runs/RUN/0001.holder, .closed   who wrote that segment, and that it is done (journal.ts)
  *   FOLDER/runs/RUN/inbox/00000001.json    messages for the holder (inbox.ts)
  *   FOLDER/runs/RUN/reserve                room on the disk for the way back
+ *   FOLDER/points/CLUSTER.json             recovery points as they were last seen (views.ts)
  *   FOLDER/leases/CLUSTER/00000001.json    the lease on a cluster, the greatest number holds (leases.ts)
  *
  * Files are 0600 and folders 0700, whatever the umask allows; what belongs to another user is refused. Names that
@@ -26,9 +27,10 @@ import {
   type Place,
   type RunFiles,
 } from "./journal.ts";
-import { findLease, leaseExpiry, releaseLease, renewLease, takeLease } from "./leases.ts";
+import { clusterFile, findLease, leaseExpiry, releaseLease, renewLease, takeLease } from "./leases.ts";
 import { isProvenDead, ownerOf, thisMachine, type Machine } from "./machine.ts";
 import { checkFolder, diskFailure, errorCode, makeFolder, namesIn } from "./private-files.ts";
+import { findView, keepView } from "./views.ts";
 
 export interface StoreOptions {
   /** This process and what it sees of others; tests inject one. */
@@ -155,6 +157,14 @@ export function openStore(folder: string, options: StoreOptions = {}): Store {
     async findLease(cluster) {
       await check();
       return findLease(place, cluster);
+    },
+    async findPoints(cluster) {
+      await check();
+      return findView(join(root, "points"), clusterFile(cluster), machine.uid);
+    },
+    async keepPoints(cluster, view) {
+      await prepare();
+      await keepView(join(root, "points"), clusterFile(cluster), view, machine.uid);
     },
     async send(run, message) {
       await sendMessage(join(await folderOf(run), "inbox"), message, machine.uid);

@@ -26,6 +26,8 @@ export function memoryStore() {
     renewLease: async (cluster, holder) => void lease.set(cluster, holder),
     releaseLease: async (cluster) => void lease.delete(cluster),
     findLease: async (cluster) => lease.get(cluster),
+    findPoints: async () => undefined,
+    keepPoints: async () => undefined,
     receive: async () => [],
     list: async () => [],
     freeBytes: async () => undefined,

@@ -27,6 +27,10 @@ export interface CloudUnderTest {
   deny?(write: keyof CloudWrites): void;
   /** Locks a snapshot for some days, so that it cannot be deleted; without it the tests about that are left out. */
   lock?(snapshot: string): void;
+  /** Shares a snapshot with another account; without it the test about that is left out. */
+  share?(snapshot: string, account: string): void;
+  /** Makes a machine image that holds a snapshot, and can take it away; without it the tests about that are left out. */
+  makeImage?(snapshot: string): { readonly image: string; readonly drop: () => void };
   /** The next write acts, and its answer is lost on the way; without it the tests about that are left out. */
   loseNextAnswer?(): void;
   /** How many writes the peer has received, refused and lost ones included, dry runs not. */
@@ -81,6 +85,7 @@ export function cloudSuite(name: string, open: () => Promise<CloudUnderTest>): v
         on(async ({ driver }) => {
           expect(await driver.reads.getVolumes([])).toEqual([]);
           expect(await driver.reads.getSnapshots([])).toEqual([]);
+          expect(await driver.reads.getReferences([])).toEqual([]);
         }),
       );
 
@@ -94,6 +99,7 @@ export function cloudSuite(name: string, open: () => Promise<CloudUnderTest>): v
             [driver.reads.getSnapshots([unknown.snapshot]), unknown.snapshot],
             [driver.reads.getInitialization(unknown.volume), unknown.volume],
             [driver.reads.findLock(unknown.snapshot), unknown.snapshot],
+            [driver.reads.getReferences([unknown.snapshot]), unknown.snapshot],
           ];
           for (const [read, id] of cases) {
             const failure = await failureOf(read);
@@ -614,10 +620,97 @@ export function cloudSuite(name: string, open: () => Promise<CloudUnderTest>): v
           await settle();
           const found = await driver.reads.findLock(snapshot);
           expect(found?.state).toMatch(/\S/);
+          expect(found?.holds).toBe(true);
           expect(new Date(found?.until ?? "").toISOString()).toBe(found?.until);
+          expect(await driver.reads.listLocks()).toEqual([{ snapshot, ...found }]);
           const refused = await failureOf(send(driver.requests.deleteSnapshot({ snapshot })));
           expect(refused).toMatchObject({ kind: "denied", happened: "no" });
           expect(await snapshots()).toHaveLength(1);
+        }),
+      );
+    });
+
+    describe("who else uses a snapshot", () => {
+      const nobody = { volumes: [], images: [], sharedWith: [] };
+
+      test(
+        "is told for each one asked for, in that order: volumes that were made from it",
+        on(async ({ driver, cut, volumes, snapshots, newVolume, settle, send }) => {
+          await cut(volumes.slice(0, 2));
+          await settle();
+          const [first, second] = await snapshots();
+          if (!first || !second) throw new Error("the set that was cut is not found");
+          expect(await driver.reads.getReferences([second.id, first.id])).toEqual([
+            { snapshot: second.id, ...nobody },
+            { snapshot: first.id, ...nobody },
+          ]);
+          await send(driver.requests.createVolume(newVolume(first)));
+          await settle();
+          const made = await driver.reads.findVolumes(newVolume(first).tags);
+          expect(made).toHaveLength(1);
+          expect(await driver.reads.getReferences([first.id, second.id])).toEqual([
+            { snapshot: first.id, ...nobody, volumes: made },
+            { snapshot: second.id, ...nobody },
+          ]);
+        }),
+      );
+
+      test(
+        "tells accounts that it is shared with",
+        on(async ({ driver, cutOne, share }, { skip }) => {
+          if (!share) return skip("the peer cannot share");
+          const { id: snapshot } = await cutOne();
+          share(snapshot, "111122223333");
+          expect(await driver.reads.getReferences([snapshot])).toEqual([
+            { snapshot, ...nobody, sharedWith: ["111122223333"] },
+          ]);
+        }),
+      );
+
+      test(
+        "tells images that hold it, disabled ones too, which keep it from being deleted until they are gone",
+        on(async ({ driver, cutOne, makeImage, settle, send, snapshots }, { skip }) => {
+          if (!makeImage) return skip("the peer cannot make images");
+          const { id: snapshot } = await cutOne();
+          const { image, drop } = makeImage(snapshot);
+          await settle();
+          expect(await driver.reads.getReferences([snapshot])).toEqual([
+            { snapshot, ...nobody, images: [image] },
+          ]);
+          const remove = driver.requests.deleteSnapshot({ snapshot });
+          expect(await failureOf(send(remove))).toMatchObject({ kind: "conflict", happened: "no" });
+          expect(await snapshots()).toHaveLength(1);
+          drop();
+          await send(remove);
+          expect(await snapshots()).toEqual([]);
+        }),
+      );
+    });
+
+    describe("a single snapshot", () => {
+      test(
+        "is cut of a volume that is attached, and of one that is not, and is found by its tags",
+        on(async ({ driver, volumes, cutOne, newVolume, settle, send }) => {
+          const asked = newVolume(await cutOne());
+          await send(driver.requests.createVolume(asked));
+          await settle();
+          const [loose] = await driver.reads.findVolumes(asked.tags);
+          const tags = { "conformance-operation": "8f3a/final" };
+          for (const volume of [volumes[0] ?? "", loose?.id ?? ""]) {
+            await send(driver.requests.createSnapshot({ volume, description: "final", tags }));
+            await settle();
+          }
+          const found = await driver.reads.findSnapshots(tags);
+          expect(found.map(({ volume }) => volume)).toEqual([volumes[0], loose?.id]);
+          for (const each of found) expect(each).toMatchObject({ state: "completed", tags });
+        }),
+      );
+
+      test(
+        "of an unknown volume is not cut",
+        on(async ({ driver, unknown, send }) => {
+          const cut = driver.requests.createSnapshot({ volume: unknown.volume, description: "", tags: mark });
+          expect(await failureOf(send(cut))).toMatchObject({ kind: "not-found", happened: "no" });
         }),
       );
     });
@@ -744,6 +837,61 @@ export function cloudSuite(name: string, open: () => Promise<CloudUnderTest>): v
       }
 
       test(
+        "for a prune are all there when all are granted, and asking changes nothing",
+        on(async ({ driver, volumes, cutOne, newVolume, settle, send, snapshots, countWrites }) => {
+          const snapshot = await cutOne();
+          const asked = newVolume(snapshot);
+          await send(driver.requests.createVolume(asked));
+          await settle();
+          const [made] = await driver.reads.findVolumes(asked.tags);
+          const before = countWrites?.() ?? 0;
+          const rights = {
+            snapshots: [snapshot.id],
+            finalOf: volumes,
+            volumes: [made?.id ?? ""],
+            tags: mark,
+          };
+          expect(await driver.reads.findMissingPruneRights(rights)).toEqual([]);
+          expect(
+            await driver.reads.findMissingPruneRights({ snapshots: [], finalOf: [], volumes: [] }),
+          ).toEqual([]);
+          await settle();
+          expect(await snapshots()).toEqual([snapshot]);
+          expect(await driver.reads.findVolumes(asked.tags)).toHaveLength(1);
+          expect(countWrites?.() ?? 0).toBe(before);
+        }),
+      );
+
+      for (const write of [
+        "setTags",
+        "removeTags",
+        "deleteSnapshot",
+        "createSnapshot",
+        "deleteVolume",
+      ] as const) {
+        test(
+          `for a prune that lack ${write} are told without trying it`,
+          on(async ({ driver, volumes, cutOne, newVolume, settle, send, deny }, { skip }) => {
+            if (!deny) return skip("the peer cannot deny");
+            const snapshot = await cutOne();
+            const asked = newVolume(snapshot);
+            await send(driver.requests.createVolume(asked));
+            await settle();
+            const [made] = await driver.reads.findVolumes(asked.tags);
+            deny(write);
+            const rights = {
+              snapshots: [snapshot.id],
+              finalOf: volumes.slice(0, 1),
+              volumes: [made?.id ?? ""],
+            };
+            const missing = await driver.reads.findMissingPruneRights(rights);
+            expect(missing.length).toBeGreaterThan(0);
+            for (const sentence of missing) expect(sentence).toMatch(/not allowed/);
+          }),
+        );
+      }
+
+      test(
         "of an unknown instance cannot be asked for",
         on(async ({ driver, unknown, volumes, cutOne, restoreOf }) => {
           const asked = driver.reads.findMissingRights({ instance: unknown.instance, volumes });
@@ -856,7 +1004,9 @@ async function played(opened: CloudUnderTest): Promise<Played> {
       requests.stopInstance({ instance }),
       requests.createSnapshotSet(setOf(volumes)),
       requests.createSnapshotSet(setOf(volumes.slice(0, 1))),
+      requests.createSnapshot({ volume: opened.unknown.volume, description: "final", tags: mark }),
       requests.setTags({ resources: volumes, tags: mark }),
+      requests.removeTags({ resources: volumes, keys: Object.keys(mark) }),
       requests.createVolume(volumeOf({ id: opened.unknown.snapshot, sizeGiB: 1 })),
       requests.attachVolume({ volume: opened.unknown.volume, instance, device: opened.freeDevice }),
       requests.detachVolume({ volume: opened.unknown.volume, instance }),

@@ -38,6 +38,24 @@ export function storeSuite(name: string, open: () => Promise<StoreBench>): void 
       expiresAt,
     });
 
+    describe("recovery points as they were seen", () => {
+      test("none were seen at first; the last that were kept stand, for every runner, each cluster its own", async () => {
+        expect(await store.findPoints("prod")).toBeUndefined();
+        const points = [{ point: "8f3a", why: ["ß 日本"], lockedUntil: null }];
+        await store.keepPoints("prod", { seenAt: 1000, seen: [] });
+        await store.keepPoints("prod", { seenAt: 2000, seen: points });
+        await store.keepPoints("../staging & <co>", { seenAt: 3000, seen: [] });
+        expect(await bench.runner(2).findPoints("prod")).toEqual({ seenAt: 2000, seen: points });
+        expect(await store.findPoints("../staging & <co>")).toEqual({ seenAt: 3000, seen: [] });
+      });
+
+      test("many that are kept at once leave one that is whole", async () => {
+        const many = Array.from({ length: 20 }, (_, i) => ({ seenAt: i, seen: [`p${i}`] }));
+        await Promise.all(many.map((view, i) => bench.runner((i % 2) + 1).keepPoints("prod", view)));
+        expect(many).toContainEqual(await store.findPoints("prod"));
+      });
+    });
+
     describe("the journal", () => {
       test("a new run has its first row, and rows are read as they were appended", async () => {
         const writer = await store.create(start, 1000, "run1");

@@ -45,6 +45,7 @@ const operations: { readonly [Write in keyof CloudWrites]: readonly string[] } =
   startInstance: ["StartInstances"],
   stopInstance: ["StopInstances"],
   createSnapshotSet: ["CreateSnapshot", "CreateSnapshots"],
+  createSnapshot: ["CreateSnapshot"],
   setTags: ["CreateTags"],
   removeTags: ["DeleteTags"],
   createVolume: ["CreateVolume"],
@@ -78,6 +79,14 @@ function underTest(options: CloudOptions) {
       },
       lock: (snapshot: string) =>
         cloud.locks.lock(cloud.getSnapshot(snapshot), { mode: "governance", days: 7 }),
+      share: (snapshot: string, account: string) => {
+        cloud.getSnapshot(snapshot).sharedWith = [account];
+      },
+      makeImage: (snapshot: string) => {
+        const image = cloud.images.register("made by hand", { "/dev/sdf": snapshot });
+        image.disabled = true;
+        return { image: image.id, drop: () => cloud.images.deregister(image.id) };
+      },
       loseNextAnswer: () => heart.addFault({ match: "/^(Start|Stop|Create)/", action: "lose-after" }),
       countWrites: () => heart.received.filter((call) => call.class === "write").length,
     };

@@ -103,6 +103,15 @@ describe("requests", () => {
       [requests.deleteVolume({ volume }), "DeleteVolume", { VolumeId: volume }],
       [requests.deleteSnapshot({ snapshot }), "DeleteSnapshot", { SnapshotId: snapshot }],
       [
+        requests.createSnapshot({ volume, description: "final", tags: { a: "b" } }),
+        "CreateSnapshot",
+        {
+          VolumeId: volume,
+          Description: "final",
+          TagSpecifications: [{ ResourceType: "snapshot", Tags: [{ Key: "a", Value: "b" }] }],
+        },
+      ],
+      [
         requests.enableFastRestore({ snapshot, zones: [zone] }),
         "EnableFastSnapshotRestores",
         { AvailabilityZones: [zone], SourceSnapshotIds: [snapshot] },
@@ -378,11 +387,66 @@ describe("reads", () => {
       await tell(
         item("<lockState>governance</lockState><lockExpiresOn>2026-03-08T00:00:00.000Z</lockExpiresOn>"),
       ),
-    ).toEqual({ state: "governance", until: "2026-03-08T00:00:00.000Z" });
+    ).toEqual({ state: "governance", until: "2026-03-08T00:00:00.000Z", holds: true });
     expect(await tell(item("<lockState>compliance-cooloff</lockState>"))).toEqual({
       state: "compliance-cooloff",
       until: undefined,
+      holds: true,
     });
+    expect(await tell(item("<lockState>expired</lockState>"))).toMatchObject({ holds: false });
+  });
+
+  test("locks are listed over all pages, without asking for ids", async () => {
+    const item = (id: string) =>
+      `<item><snapshotId>${id}</snapshotId><lockState>governance</lockState></item>`;
+    const { peer, reads } = await readsOver((sent) =>
+      reply(
+        sent.operation,
+        sent.form["NextToken"] === undefined
+          ? `<snapshotSet>${item("snap-1")}</snapshotSet><nextToken>n</nextToken>`
+          : `<snapshotSet>${item("snap-2")}</snapshotSet>`,
+      ),
+    );
+    expect((await reads.listLocks()).map((lock) => lock.snapshot)).toEqual(["snap-1", "snap-2"]);
+    expect(peer.sent.map(({ form }) => form)).toEqual([{}, { NextToken: "n" }]);
+  });
+
+  test("who uses a snapshot is asked of volumes, of images with the disabled ones, and of its permissions", async () => {
+    const image = `<item><imageId>ami-1</imageId><blockDeviceMapping><item><deviceName>/dev/sdf</deviceName><ebs><snapshotId>${snapshot}</snapshotId></ebs></item></blockDeviceMapping></item>`;
+    const { peer, reads } = await readsOver((sent) => {
+      switch (sent.operation) {
+        case "DescribeSnapshots":
+          return ordinary(sent);
+        case "DescribeImages":
+          return reply(sent.operation, `<imagesSet>${image}</imagesSet>`);
+        case "DescribeSnapshotAttribute":
+          return reply(
+            sent.operation,
+            `<snapshotId>${snapshot}</snapshotId><createVolumePermission><item><userId>111122223333</userId></item><item><group>all</group></item></createVolumePermission>`,
+          );
+        default:
+          return reply(sent.operation, "<volumeSet/>");
+      }
+    });
+    expect(await reads.getReferences([snapshot])).toEqual([
+      { snapshot, volumes: [], images: ["ami-1"], sharedWith: ["111122223333", "all"] },
+    ]);
+    expect(peer.sent.map(({ operation, form }) => [operation, form]).slice(2)).toEqual([
+      [
+        "DescribeVolumes",
+        { "Filter.1.Name": "snapshot-id", "Filter.1.Value.1": snapshot, MaxResults: "1000" },
+      ],
+      [
+        "DescribeImages",
+        {
+          "Owner.1": "self",
+          IncludeDisabled: "true",
+          "Filter.1.Name": "block-device-mapping.snapshot-id",
+          "Filter.1.Value.1": snapshot,
+        },
+      ],
+      ["DescribeSnapshotAttribute", { SnapshotId: snapshot, Attribute: "createVolumePermission" }],
+    ]);
   });
 
   test("a page that is not EC2's is never 'off', unlocked or nothing", async () => {
@@ -393,6 +457,8 @@ describe("reads", () => {
       reads.listFastRestores(),
       reads.getInitialization(volume),
       reads.findLock(snapshot),
+      reads.listLocks(),
+      reads.getReferences([snapshot]),
     ])
       expect(await failureOf(read)).toMatchObject({ kind: "unavailable", happened: "no" });
   });
@@ -436,6 +502,18 @@ describe("rights for a restore", () => {
     expect(dry[0]?.form["ClientToken"]?.length).toBeLessThanOrEqual(64);
   });
 
+  test("leave out the start of an instance that runs, and take in what will be tagged", async () => {
+    const peer = new Peer((sent) => (sent.form["DryRun"] === "true" ? granted : ordinary(sent)));
+    const { reads } = await open(peer);
+    const asked = { instance: node, volumes: [], snapshot, zone, device: "/dev/sdf" };
+    expect(await reads.findMissingRestoreRights({ ...asked, starts: false, marked: [snapshot] })).toEqual([]);
+    const dry = peer.sent.filter((sent) => !sent.operation.startsWith("Describe"));
+    expect(dry.map((sent) => [sent.operation, sent.form["ResourceId.1"]])).toEqual([
+      ["CreateVolume", undefined],
+      ["CreateTags", snapshot],
+    ]);
+  });
+
   test("are not judged by the old volume that is still there", async () => {
     const attach = (code: string, message: string) => (sent: Sent) =>
       sent.operation === "AttachVolume" ? ec2Error(400, code, message) : granted;
@@ -463,6 +541,48 @@ describe("rights for a restore", () => {
     expect(found).toEqual([
       `ec2:CreateVolume on ${snapshot} is not allowed`,
       `ec2:DisableFastSnapshotRestores on ${snapshot} is not allowed`,
+    ]);
+  });
+});
+
+describe("rights for a prune", () => {
+  const granted = ec2Error(412, "DryRunOperation", "Request would have succeeded, but DryRun flag is set.");
+  const ask = async (answer: (sent: Sent) => HttpReply) => {
+    const peer = new Peer(answer);
+    const { reads } = await open(peer);
+    const args = {
+      snapshots: [snapshot, "snap-2"],
+      finalOf: [volume],
+      volumes: ["vol-2"],
+      tags: { run: "8f3a" },
+    };
+    return { peer, found: await reads.findMissingPruneRights(args) };
+  };
+
+  test("are asked for by dry runs of the same requests, each snapshot by itself", async () => {
+    const { peer, found } = await ask(() => granted);
+    expect(found).toEqual([]);
+    expect(peer.sent.map(({ operation, form }) => [operation, form["DryRun"], form["SnapshotId"]])).toEqual([
+      ["CreateTags", "true", undefined],
+      ["DeleteTags", "true", undefined],
+      ["DeleteSnapshot", "true", snapshot],
+      ["DeleteSnapshot", "true", "snap-2"],
+      ["CreateSnapshot", "true", undefined],
+      ["DeleteVolume", "true", undefined],
+    ]);
+  });
+
+  test("that are missing, or could not be proven, are one sentence each", async () => {
+    const { found } = await ask((sent) =>
+      sent.form["SnapshotId"] === "snap-2"
+        ? ec2Error(403, "UnauthorizedOperation", "You are not authorized to perform this operation.")
+        : sent.operation === "DeleteVolume"
+          ? ec2Error(400, "VolumeInUse", "Volume vol-2 is attached.")
+          : granted,
+    );
+    expect(found).toEqual([
+      "ec2:DeleteSnapshot on snap-2 is not allowed",
+      expect.stringMatching(/^could not be proven: ec2:DeleteVolume on vol-2/),
     ]);
   });
 });

@@ -38,6 +38,7 @@ describe("what is private", () => {
       const writer = await store.create(start, 1, "run1");
       await store.takeLease("prod", { run: "run1", owner: "o", since: 0, expiresAt: 1 }, 0);
       await store.send("run1", { verb: "hold" });
+      await store.keepPoints("prod", { seenAt: 1, seen: [] });
       await writer.close();
       const second = await store.takeOver("run1", 2);
       await second.close();
@@ -158,6 +159,18 @@ describe("what a dying process leaves behind", () => {
     await expect(
       store.takeLease("prod", { run: "run2", owner: "o", since: 0, expiresAt: 9 }, 5),
     ).rejects.toThrow(failing("invalid", "leases/prod/00000001.json"));
+  });
+
+  test("a view of points that cannot be understood is as if nothing had been seen, and is replaced", async () => {
+    const store = bench.open();
+    const view = { seenAt: 1, seen: [{ point: "8f3a" }] };
+    await store.keepPoints("prod", view);
+    for (const text of ["{", "[]", '{"format":2,"seenAt":1,"seen":[]}', '{"format":1,"seen":[]}']) {
+      writeFileSync(join(bench.folder, "points/prod.json"), text);
+      expect(await store.findPoints("prod")).toBeUndefined();
+    }
+    await store.keepPoints("prod", view);
+    expect(await store.findPoints("prod")).toEqual(view);
   });
 
   test("a message that cannot be understood is put aside in its turn, and hides no other", async () => {

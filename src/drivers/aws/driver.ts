@@ -5,7 +5,8 @@
  *   on "*":                       ec2:DescribeInstances, DescribeInstanceAttribute, DescribeInstanceTypes,
  *                                 DescribeVolumes, DescribeSnapshots
  *     for restores besides:       DescribeVolumeStatus, DescribeFastSnapshotRestores
- *     for pruning besides:        DescribeLockedSnapshots, DescribeFastSnapshotRestores
+ *     for pruning besides:        DescribeLockedSnapshots, DescribeFastSnapshotRestores, DescribeImages,
+ *                                 DescribeSnapshotAttribute
  *   on the nodes' instances:      ec2:StartInstances, StopInstances
  *   on instances, volumes and snapshots: ec2:CreateSnapshot, CreateSnapshots, CreateTags
  *     (snapshot ARNs have an empty account field; tagging on create is checked as CreateTags, and the later
@@ -13,10 +14,11 @@
  *   for restores:                 ec2:CreateVolume on snapshots and volumes, CreateTags on volumes; AttachVolume and
  *     DetachVolume on instances and volumes; ModifyInstanceAttribute on instances (deletion at termination);
  *     EnableFastSnapshotRestores and DisableFastSnapshotRestores on snapshots, always both
- *   for retention, best under another role: ec2:DeleteSnapshot, DeleteVolume
+ *   for retention, best under another role: ec2:DeleteSnapshot, CreateTags and DeleteTags on snapshots; for old volumes
+ *     DeleteVolume, and CreateSnapshot of them
  *   for encrypted volumes, on the key: kms:DescribeKey, CreateGrant, GenerateDataKeyWithoutPlaintext, ReEncrypt*,
  *     Decrypt; starting a node with encrypted volumes needs the grant too
- * `findMissingRights` and `findMissingRestoreRights` ask EC2 for them by dry runs.
+ * `findMissingRights`, `findMissingRestoreRights` and `findMissingPruneRights` ask EC2 for them by dry runs.
  *
  * Seen with: @aws-sdk/client-ec2 3.1169.0 on Node 20, against replies written from its types and the lab; API
  * version 2016-11-15. Not yet against AWS itself.
@@ -42,9 +44,11 @@ import { getFastRestore, listFastRestores } from "./fast-restore.ts";
 import { getInstance } from "./instances.ts";
 import type { NvmeByType } from "./instances.ts";
 import { operations } from "./operations.ts";
+import { findMissingPruneRights } from "./prune-rights.ts";
+import { getReferences } from "./references.ts";
 import { requests } from "./requests.ts";
 import { findMissingRestoreRights, findMissingRights } from "./rights.ts";
-import { findLock, findSnapshots, getSnapshots } from "./snapshots.ts";
+import { findLock, findSnapshots, getSnapshots, listLocks } from "./snapshots.ts";
 import { findVolumes, getInitialization, getVolumes } from "./volumes.ts";
 
 export async function openAws(settings: AwsSettings): Promise<CloudDriver> {
@@ -68,6 +72,9 @@ export async function openAws(settings: AwsSettings): Promise<CloudDriver> {
       listFastRestores: async () => listFastRestores(await open()),
       getInitialization: async (volume) => getInitialization(await open(), volume),
       findLock: async (snapshot) => findLock(await open(), snapshot),
+      listLocks: async () => listLocks(await open()),
+      getReferences: async (snapshots) => getReferences(await open(), snapshots),
+      findMissingPruneRights: async (args) => findMissingPruneRights(await open(), args),
     },
     requests,
     send: async (request, options) => send(await open(), request, options),

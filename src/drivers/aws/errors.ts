@@ -81,6 +81,8 @@ const codes: Readonly<Record<string, Row>> = {
     kind: "conflict",
     hint: "an image or a fast snapshot restore still uses it: deregister the one, switch the other off in every zone and wait until it is off",
   },
+  // Its texts name what depends on it; which operations give it is in no source of ours.
+  DependencyViolation: { kind: "conflict", hint: "something else still depends on it: look what EC2 names" },
   IdempotentParameterMismatch: {
     kind: "conflict",
     hint: "the token was used with other arguments before: look by its tags for what it made, else take another token",
@@ -152,6 +154,8 @@ const hintsOf: Readonly<Record<string, string>> = {
     "look which instance and device hold it: if it is where it should be, nothing is left to do",
   "DetachVolume IncorrectState":
     "it is attached to nothing, or it is the root of an instance that is not stopped: look at the volume",
+  "DeleteSnapshot OperationNotPermitted":
+    "it may be locked: `runbook points` shows until when; a lock in governance mode can be taken back by who may",
   "DeleteVolume VolumeInUse": "detach it, and wait until it is available",
   "DeleteVolume IncorrectState": "wait until it is available",
 };
@@ -169,6 +173,8 @@ function rowOf(code: string, status: number, operation: string, message: string)
   const name = `${operation} ${code}`;
   const hint = Object.hasOwn(hintsOf, name) ? hintsOf[name] : undefined;
   if (row) return hint === undefined ? row : { ...row, hint };
+  // What EC2 calls the refusal of a locked snapshot is in no source; any code that says so is one.
+  if (/Locked/.test(code)) return { kind: "denied", hint: "a lock keeps it: wait until that is over" };
   if (/signature|securitytoken|clienttoken|credential/i.test(code)) return keys;
   if (code.endsWith(".NotFound")) return unknownId;
   if (code.endsWith(".Malformed")) return malformed;

@@ -49,6 +49,13 @@ export const requests: { readonly [Verb in keyof CloudWrites]: (args: CloudWrite
     });
   },
 
+  createSnapshot: ({ volume, description, tags }) =>
+    request("createSnapshot", "CreateSnapshot", {
+      VolumeId: volume,
+      Description: description,
+      TagSpecifications: [{ ResourceType: "snapshot", Tags: tagList(tags) }],
+    }),
+
   setTags: ({ resources, tags }) => {
     invariant(resources.length > 0, "tags for no resource were asked for");
     return request("setTags", "CreateTags", { Resources: [...resources], Tags: tagList(tags) });

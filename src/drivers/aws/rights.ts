@@ -99,7 +99,10 @@ export async function findMissingRestoreRights(
     ...args.volumes.map(
       (volume) => [requests.attachVolume({ volume, instance, device }), [volume, instance]] as const,
     ),
-    [requests.startInstance({ instance }), [instance]],
+    ...(args.marked === undefined || args.marked.length === 0
+      ? []
+      : [[requests.setTags({ resources: args.marked, tags }), args.marked] as const]),
+    ...(args.starts === false ? [] : [[requests.startInstance({ instance }), [instance]] as const]),
     ...(args.fastRestore === true
       ? [
           [requests.enableFastRestore(fast), [snapshot]] as const,
@@ -136,7 +139,7 @@ function aboutOf(request: CloudRequest, { instance, volumes }: Args): readonly s
 }
 
 /** What is missing or unproven, or nothing. */
-async function askDry(
+export async function askDry(
   calls: Calls,
   request: CloudRequest,
   ids: readonly string[],

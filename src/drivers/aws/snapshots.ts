@@ -1,7 +1,7 @@
-/** EBS snapshots and what locks them. */
-import type { Snapshot as Ec2Snapshot } from "@aws-sdk/client-ec2";
+/** EBS snapshots and what locks them. Who else uses one is in references.ts. */
+import type { LockedSnapshotsInfo, Snapshot as Ec2Snapshot } from "@aws-sdk/client-ec2";
 import { Failure } from "../../errors.ts";
-import type { CloudReads, Snapshot, Tags } from "../../ports/cloud.ts";
+import type { CloudReads, Lock, Snapshot, Tags } from "../../ports/cloud.ts";
 import type { About, Calls } from "./calls.ts";
 import { byAge, tagSearch } from "./tag-search.ts";
 import { inOrder, tagsOf } from "./volumes.ts";
@@ -100,24 +100,44 @@ function progressOf(text: string | undefined, state: Snapshot["state"]): number 
   return state === "completed" ? 100 : 0;
 }
 
-/** The lock's state is EC2's word: governance, compliance-cooloff, compliance, or expired, which locks nothing. */
 export async function findLock(calls: Calls, snapshot: string): ReturnType<CloudReads["findLock"]> {
   const what: About = { operation: "DescribeLockedSnapshots", ids: [snapshot] };
+  const found = await lockedSnapshots(calls, what, [snapshot]);
+  const lock = found.find((each) => each.SnapshotId === snapshot);
+  return lock && lockOf(calls, what, lock);
+}
+
+export async function listLocks(calls: Calls): ReturnType<CloudReads["listLocks"]> {
+  const what: About = { operation: "DescribeLockedSnapshots", ids: [] };
+  return (await lockedSnapshots(calls, what, [])).map((each) => ({
+    snapshot: calls.present(each.SnapshotId, what),
+    ...lockOf(calls, what, each),
+  }));
+}
+
+function lockedSnapshots(
+  calls: Calls,
+  what: About,
+  snapshots: readonly string[],
+): Promise<readonly LockedSnapshotsInfo[]> {
   const { DescribeLockedSnapshotsCommand } = calls.sdk;
-  const found = await calls.pages(
+  return calls.pages(
     what,
     (NextToken) => (client, options) =>
       client.send(
         new DescribeLockedSnapshotsCommand({
-          SnapshotIds: [snapshot],
+          ...(snapshots.length === 0 ? {} : { SnapshotIds: [...snapshots] }),
           ...(NextToken === undefined ? {} : { NextToken }),
         }),
         options,
       ),
     (page) => page.Snapshots,
   );
-  const lock = found.find((each) => each.SnapshotId === snapshot);
-  if (lock === undefined) return undefined;
+}
+
+/** EC2's word is governance, compliance-cooloff or compliance; or expired, which locks nothing. */
+function lockOf(calls: Calls, what: About, lock: LockedSnapshotsInfo): Lock {
+  const state = calls.present(lock.LockState, what);
   // Without an end: the snapshot is still pending, and the time of its lock has not begun (reference aws-ebs 2).
-  return { state: calls.present(lock.LockState, what), until: lock.LockExpiresOn?.toISOString() };
+  return { state, until: lock.LockExpiresOn?.toISOString(), holds: state !== "expired" };
 }

@@ -28,6 +28,29 @@ export async function findVolumes(calls: Calls, tags: Tags): Promise<readonly Vo
     .sort((a, b) => byAge(a.createdAt, a.id, b.createdAt, b.id));
 }
 
+/** Those that were made from one of these snapshots, whatever their tags. */
+export async function findVolumesFrom(
+  calls: Calls,
+  snapshots: readonly string[],
+): Promise<readonly Volume[]> {
+  const what: About = { operation: "DescribeVolumes", ids: [] };
+  const { DescribeVolumesCommand } = calls.sdk;
+  const found = await calls.pages(
+    what,
+    (NextToken) => (client, options) =>
+      client.send(
+        new DescribeVolumesCommand({
+          Filters: [{ Name: "snapshot-id", Values: [...snapshots] }],
+          MaxResults: 1000,
+          ...(NextToken === undefined ? {} : { NextToken }),
+        }),
+        options,
+      ),
+    (page) => page.Volumes,
+  );
+  return found.map((volume) => volumeOf(calls, what, volume));
+}
+
 export async function getVolumes(calls: Calls, volumes: readonly string[]): Promise<readonly Volume[]> {
   // An empty list of ids would ask EC2 for every volume of the account.
   if (volumes.length === 0) return [];
