@@ -23,8 +23,16 @@ export function commandsFor(
   const unit = plan.units.find((candidate) => candidate.key === unitKey);
   if (!unit) return [];
   const known = holeValues(plan, rows);
-  const planned = unit.undo.flatMap((part) => part.sends.map((send) => send.request));
+  const planned = leftOf(unit, rows).flatMap((part) => part.sends.map((send) => send.request));
   return planned.flatMap((request) => commandOf(lastSent(rows, request) ?? filled(request, known), options));
+}
+
+/** The parts of an undo from the one that failed on; what came before it holds. */
+function leftOf(unit: PlannedUnit, rows: readonly Line[]): PlannedUnit["undo"] {
+  const row = rows.findLast(({ kind, body }) => kind === "not-undone" && body["unit"] === unit.key);
+  const from = unit.undo.findIndex(({ title }) => title === row?.body["part"]);
+  if (from < 0) return unit.undo;
+  return unit.undoByLooks === true ? unit.undo.slice(from, from + 1) : unit.undo.slice(from);
 }
 
 /** What the run itself sent last in this place: where a node was to be found, it was found then. */
@@ -35,7 +43,8 @@ function lastSent(rows: readonly Line[], planned: Request): Request | undefined 
   return row?.body["request"] as Request | undefined;
 }
 
-function commandOf(request: Request, options: ByHandOptions): readonly string[] {
+/** A request as what a person types, after notes on what has to be put in first. */
+export function commandOf(request: Request, options: ByHandOptions): readonly string[] {
   const open = holesOf(request.to === "node" ? request.argv : request.params);
   const notes = open.length === 0 ? [] : [`# put in first: ${open.map((hole) => `«${hole}»`).join(", ")}`];
   if (request.to === "cloud") return [...notes, printed(awsCommand(request, options.region))];

@@ -43,6 +43,12 @@ function wholeLines(text: string): readonly string[] {
 function parseLine(line: string, nodes: readonly string[]): PastedLine {
   const [, name, rest] = /^([A-Za-z0-9_.-]+):\s+(.+)$/.exec(line) ?? [];
   if (name !== undefined && rest !== undefined) return { node: known(name, nodes), command: rest };
+  // What is to be said to the command's questions: there it comes by the connection, here it is typed on the node.
+  const [, input, piped] = /^(printf %s '(?:[^']|'\\'')*') \| (ssh .+)$/s.exec(line) ?? [];
+  if (input !== undefined && piped !== undefined) {
+    const { node, command } = parseLine(piped, nodes);
+    return { node, command: `${input} | ${command}` };
+  }
   const words = staticArgv(line);
   if (words?.[0] === "aws") return { node: undefined, command: line };
   if (words?.[0] === "ssh") return sshLine(words.slice(1), nodes);

@@ -53,6 +53,8 @@ export type RunEvent =
       readonly again: boolean;
       /** Tried again before anything else has its turn. */
       readonly atOnce: boolean;
+      /** Title of the undo step that failed; those before it hold. */
+      readonly part?: string;
     };
 
 export type Verb = "retry" | "skip" | "give-back" | "undo";

@@ -1,7 +1,7 @@
 /** Opening a run: a new one from its plan, or one that was interrupted, from its journal. */
 import { Failure } from "../errors.ts";
 import { factDifferences, hashOf, type Plan } from "../runbook/plan.ts";
-import type { Setting } from "../runbook/world.ts";
+import { settingFor, type Setting } from "../runbook/world.ts";
 import type { Runbook } from "../runbook/step.ts";
 import { engineFormat, startOf, type StartBody } from "./start-row.ts";
 import { openWalk, type Walk, type WalkArgs } from "./walk.ts";
@@ -23,7 +23,7 @@ export async function startRun(
       `the plan was good until ${new Date(plan.expiresAt).toISOString()}; it is too old to be run`,
       { hint: "make a new plan, and have it reviewed" },
     );
-  const settled = settingOf(plan, setting);
+  const settled = settingOf(plan, settingFor(args.runbook, setting));
   const run = store.newRunId();
   const now = clock.now();
   await store.takeLease(
@@ -50,7 +50,7 @@ export async function resumeRun(
   args: Common & { readonly run: string; readonly runbook: Runbook },
 ): Promise<Walk> {
   const { store, clock, setting, run } = args;
-  const settled = settingOf(startOf((await store.read(run)).rows).plan, setting);
+  const settled = settingOf(startOf((await store.read(run)).rows).plan, settingFor(args.runbook, setting));
   const journal = await store.takeOver(run, clock.now());
   const start = startOf(journal.rows());
   const now = clock.now();

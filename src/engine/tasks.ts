@@ -122,11 +122,16 @@ export async function settle(tools: Tools, unit: Unit): Promise<void> {
  * Gives back one step: its undo steps in order, each looked at first. Throws what hindered it; the walk decides whether it
  * is tried again.
  */
-export async function giveBack(tools: Tools, unit: Unit): Promise<void> {
+export async function giveBack(
+  tools: Tools,
+  unit: Unit,
+  onPart: (title: string) => void = () => undefined,
+): Promise<void> {
   const world = tools.worldFor(unit, "back");
   let acted = false;
   const told: string[] = [];
   for (const step of undoOf(unit.step)) {
+    onPart(step.title);
     const until = tools.clock.now() + limitOf(step, world);
     let found = await lookUntilVisible(tools, unit, step, world);
     const patientUntil = tools.clock.now() + (step.patience ?? 0);

@@ -191,8 +191,9 @@ export function openWalk(args: WalkArgs): Walk {
   async function undo(unit: Unit): Promise<void> {
     const began = firstTry.get(unit.key) ?? clock.now();
     firstTry.set(unit.key, began);
+    let part = "";
     try {
-      await giveBack({ ...tools, signal: waitingBack.signal }, unit);
+      await giveBack({ ...tools, signal: waitingBack.signal }, unit, (title) => (part = title));
     } catch (thrown) {
       journal.assertHeld();
       if (stopWanted) return;
@@ -210,7 +211,7 @@ export function openWalk(args: WalkArgs): Walk {
       // answer does not keep the rest waiting.
       const atOnce = again && unit.step.exposes === "service" && failure.kind !== "unavailable";
       if (again) await Promise.allSettled([clock.sleep(15_000, waitingBack.signal)]);
-      logbook.note({ type: "not-undone", unit: unit.key, trouble: troubleOf(failure), again, atOnce });
+      logbook.note({ type: "not-undone", unit: unit.key, trouble: troubleOf(failure), again, atOnce, part });
     }
   }
 

@@ -143,7 +143,7 @@ test.each([false, true])(
     for (const node of both) await takeDown(requests.prepareRestore({ node }));
     for (const node of both) await startAgain(world, node);
     for (const node of both)
-      expect(await reads.getService(node)).toEqual({ startsAtBoot: false, running: false });
+      expect(await reads.getService(node)).toMatchObject({ startsAtBoot: false, running: false });
     for (const node of both) await takeDown(requests.finishRestore({ node, skipCopy: true }));
     await world.until("both are members", () => members(world));
     expect(await world.mirror()).toMatchObject({
@@ -151,7 +151,7 @@ test.each([false, true])(
       sides: { server1: { colour: "GREEN" }, server2: { colour: "GREEN" } },
     });
     for (const node of both)
-      expect(await reads.getService(node)).toEqual({ startsAtBoot: true, running: true });
+      expect(await reads.getService(node)).toMatchObject({ startsAtBoot: true, running: true });
     const told = await Promise.all(
       both.map((node) => reads.findCopies({ node, mirror: "md1", sinceUptimeSeconds: 0 })),
     );
@@ -174,7 +174,7 @@ test("finishing is refused while the initial full copy is on, and what it said i
     happened: "said",
     message: expect.stringContaining("initial mirror construction") as string,
   });
-  expect(await reads.getService("server2")).toEqual({ startsAtBoot: false, running: false });
+  expect(await reads.getService("server2")).toMatchObject({ startsAtBoot: false, running: false });
 });
 
 test("a forced side wins by a full copy that the log tells of, asked or not", async () => {
@@ -240,9 +240,9 @@ test.each(["the product's script", "systemd"])("automatic start goes off and on 
   if (by === "systemd") lab.node("server2").commands.delete("clpsvcctrl.sh");
   await send(requests.disableService({ node: "server2" }));
   await send(requests.disableService({ node: "server2" }));
-  expect(await reads.getService("server2")).toEqual({ startsAtBoot: false, running: true });
+  expect(await reads.getService("server2")).toMatchObject({ startsAtBoot: false, running: true });
   await send(requests.enableService({ node: "server2" }));
-  expect(await reads.getService("server2")).toEqual({ startsAtBoot: true, running: true });
+  expect(await reads.getService("server2")).toMatchObject({ startsAtBoot: true, running: true });
   expect([...lab.node("server2").systemd.units.values()].every(({ enabled }) => enabled)).toBe(true);
   expect(world.gaps()).toEqual([]);
 });

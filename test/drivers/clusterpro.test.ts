@@ -499,10 +499,12 @@ describe("reads", () => {
     await expect(get("enabled\nenabled\n", "active\nactive\n")).resolves.toEqual({
       startsAtBoot: true,
       running: true,
+      agentRuns: true,
     });
     await expect(get("disabled\nenabled\n", "inactive\nactive\n")).resolves.toEqual({
       startsAtBoot: false,
       running: false,
+      agentRuns: true,
     });
     await expect(get("enabled\n", "active\n")).rejects.toMatchObject({ kind: "invalid" });
   });
