@@ -21,7 +21,14 @@ import {
   swaps,
 } from "runbook";
 
-import { contentsSame, copyOff, devicesProven, optionsBack, startMirrors } from "./steps/mirrors-anew.ts";
+import {
+  contentsSame,
+  copyOff,
+  devicesProven,
+  joinHalf,
+  optionsBack,
+  startMirrors,
+} from "./steps/mirrors-anew.ts";
 import { bootNodes, groupsBack, inSyncAnew, prepareNodes, stopAll } from "./steps/nodes-down.ts";
 import {
   deletionAsBefore,
@@ -59,6 +66,7 @@ export default runbook<{ point: string }>({
     devicesProven,
     contentsSame,
     startMirrors,
+    joinHalf,
     inSyncAnew,
     groupsBack,
 

@@ -4,23 +4,30 @@
  * not (reference clusterpro 1.11, 8 R1, 11 rules 8 and 9).
  */
 import {
+  allOnline,
   Failure,
   findMirrorVolumes,
+  hours,
   isInSync,
   later,
   minutes,
   notYet,
   optionsOf,
   readMirrors,
+  restoredNodes,
   sayMirror,
   sides,
   step,
   wait,
+  type Mine,
   type Sides,
   type Step,
   type World,
 } from "runbook";
 
+import { outAgain } from "./nodes-down.ts";
+import { wasCopiedOver } from "./copied.ts";
+import { startAsTheyWere } from "./taken-back.ts";
 import { newVolumes, places } from "./volumes.ts";
 
 // With the initial copy on, the post command refuses; with the initial mkfs on, it would format the restored partition.
@@ -40,7 +47,7 @@ export const copyOff = step({
     });
   },
   within: minutes(15),
-  undo: (): Step => optionsBack,
+  undo: (): Step[] => [optionsBack, outAgain],
   // Its last turn comes when both nodes are members and in sync again.
   undoWhen: "last",
 });
@@ -53,7 +60,9 @@ export const optionsBack = step({
     return same(now.options, world.outcomeOf(sides).options) ? { options: now.options } : undefined;
   },
   must: async (world) => {
-    const { nodes, mirrors } = world.outcomeOf(sides);
+    const { nodes, mirrors, whole } = world.outcomeOf(sides);
+    // On the way back of a restore that began on a bad day: as it was found, with what was broken then.
+    if (!whole && !startBegun(world)) return;
     const [via = ""] = nodes;
     const state = await world.cluster.getState(via);
     const out = nodes.filter((node) => state.nodes[node] !== "online");
@@ -87,11 +96,12 @@ export interface Proven {
 
 /** A proof holds for one boot (design 4, "Devices"): `startMirrors` compares. */
 export const devicesProven: Step<Proven> = wait<Proven>({
-  title: "On both nodes the new volumes lie where the cluster expects its mirrors",
+  title: "The new volumes lie where the cluster expects its mirrors",
   done: async (world) => {
-    const { nodes, mirrors } = world.outcomeOf(sides);
+    const { mirrors } = world.outcomeOf(sides);
+    const nodes = restoredNodes(world);
     const known = world.findOutcome(devicesProven);
-    if (known && world.traceOf(startMirrors).begun) return known;
+    if (known && startBegun(world)) return known;
     const boots: Record<string, string> = {};
     for (const node of nodes) {
       const { bootId } = await world.nodes.getBoot(node);
@@ -114,9 +124,7 @@ export const devicesProven: Step<Proven> = wait<Proven>({
     return { boots };
   },
   expect: async (world) => ({
-    boots: Object.fromEntries(
-      world.outcomeOf(sides).nodes.map((node) => [node, later(`boot id of ${node}`)]),
-    ),
+    boots: Object.fromEntries(restoredNodes(world).map((node) => [node, later(`boot id of ${node}`)])),
   }),
   within: minutes(10),
 });
@@ -125,7 +133,7 @@ export const devicesProven: Step<Proven> = wait<Proven>({
 export const contentsSame = wait({
   title: "Both sides hold the same snapshot, untouched",
   done: async (world) => {
-    if (world.traceOf(startMirrors).begun) return { proven: true };
+    if (startBegun(world)) return { proven: true };
     const made = world.outcomeOf(newVolumes);
     const volumes = await world.cloud.getVolumes(made.map((one) => one.made));
     const sources = new Map<string, Set<string>>();
@@ -174,51 +182,121 @@ export const contentsSame = wait({
   within: minutes(10),
 });
 
+export interface Started {
+  readonly nodes: readonly string[];
+  /** The node that could not be told any more to skip the copy, because the other one came up, and may serve. */
+  readonly half: string | null;
+}
+
 /**
  * One right after the other, within seconds. A side that came up again may serve, alone, and what it writes the other side
- * never had: from then on the other side is never told to skip the copy. So a command that is refused, or whose answer was
- * lost while the node is still there, is given again at once; and if the first side refuses for good, none was started.
+ * never had: from then on the other side is never told to skip the copy, but joins by a copy (`joinHalf`). So a command that
+ * is refused, or whose answer was lost while the node is still there, is given again at once; and if the first side refuses
+ * for good, none was started.
  */
-export const startMirrors = step({
-  title: "Start the mirrors on both nodes as identical; the nodes reboot",
+export const startMirrors: Step<Started> = step<Started>({
+  title: "Start the mirrors on what was restored, as identical; the nodes reboot",
   done: async (world, mine) => {
     if (!mine.begun) return undefined;
     const { boots } = world.outcomeOf(devicesProven);
-    for (const node of world.outcomeOf(sides).nodes) {
+    const nodes = restoredNodes(world);
+    const up: string[] = [];
+    for (const node of nodes) {
       const boot = await world.nodes.findBoot(node);
-      if (!boot || boot.bootId === boots[node]) return undefined;
-      if (!(await world.cluster.getService(node)).startsAtBoot) return undefined;
+      if (boot && boot.bootId !== boots[node] && (await world.cluster.getService(node)).startsAtBoot)
+        up.push(node);
     }
-    return { nodes: world.outcomeOf(sides).nodes };
+    if (up.length === nodes.length) return { nodes, half: null };
+    const left = up.length === 0 ? [] : await notStarted(world, nodes);
+    return left.length === 1 && left[0] !== undefined ? { nodes, half: left[0] } : undefined;
   },
   must: async (world, mine) => {
-    const { nodes } = world.outcomeOf(sides);
     const { boots } = world.outcomeOf(devicesProven);
-    for (const node of nodes) {
+    for (const node of restoredNodes(world)) {
       const sent = mine.calls.findLast((call) => call.node === node && call.state !== "no");
       const boot = await world.nodes.findBoot(node);
-      if (boot?.bootId === boots[node]) continue;
+      if (boot?.bootId === boots[node]) {
+        const { running } = await world.cluster.getService(node);
+        if (running && sent === undefined)
+          throw new Failure("precondition", `the cluster software was started on ${node} since the proof`, {
+            hint: "the old volumes are put back; see to it that nobody starts it meanwhile",
+          });
+        continue;
+      }
       if (boot === undefined && (sent === undefined || world.now() - sent.sentAt < minutes(10)))
         return notYet;
-      const left = await notStarted(world, nodes);
-      if (left.length > 0)
-        throw new Failure(
-          "precondition",
-          `${node} was booted since the proof${sent === undefined ? "" : ", and may have served alone"}; ${left.join(", ")} cannot be told any more to skip the copy`,
-          {
-            hint: "the side that was started holds what counts now: the other one needs a full copy from it",
-          },
-        );
+      // On its way up, told to start: the next look says what it means for the other side.
+      if (boot !== undefined && sent !== undefined && (await world.cluster.getService(node)).startsAtBoot)
+        return notYet;
+      throw new Failure(
+        "precondition",
+        `${node} was booted since the proof: what lies under its mirrors is not proven any more`,
+      );
     }
     return undefined;
   },
   do: async (world) => {
-    for (const node of world.outcomeOf(sides).nodes) await startOn(world, node);
+    for (const node of restoredNodes(world)) await startOn(world, node);
   },
+  expect: async (world) => ({ nodes: restoredNodes(world), half: null }),
   within: minutes(40),
   undo: (): Step => leftAsRestored,
   undoWhen: "in turn",
 });
+
+// Nothing to do but after a kill between the two starts. The side that came up is the good one, provably: the other was not
+// started on its volume since this was made.
+export const joinHalf = step({
+  title: "Had only one side been started: the other one joins by a full copy from it",
+  done: async (world) => {
+    const { half } = world.outcomeOf(startMirrors);
+    return half === null || (await hasJoined(world, half)) ? { joined: half } : undefined;
+  },
+  must: async (world, mine) => {
+    const { half, nodes } = world.outcomeOf(startMirrors);
+    return half === null ? undefined : mayJoin(world, half, nodes, mine);
+  },
+  do: async (world) => {
+    for (const node of restoredNodes(world)) {
+      await world.unless(
+        async () => world.outcomeOf(startMirrors).half !== node,
+        () => world.cluster.finishRestore({ node, skipCopy: false }),
+      );
+    }
+  },
+  within: hours(1),
+});
+
+async function hasJoined(world: World, node: string): Promise<boolean> {
+  const boot = await world.nodes.findBoot(node);
+  if (!boot || boot.bootId === world.outcomeOf(devicesProven).boots[node]) return false;
+  return (await world.cluster.getService(node)).startsAtBoot;
+}
+
+/** The other side is up as a member, and serves if it is to; this one is as it was at the proof. */
+async function mayJoin(
+  world: World,
+  half: string,
+  nodes: readonly string[],
+  mine: Mine,
+): Promise<void | typeof notYet> {
+  const boot = await world.nodes.findBoot(half);
+  if (boot === undefined) return notYet;
+  if (boot.bootId !== world.outcomeOf(devicesProven).boots[half]) {
+    if (mine.calls.some(({ node, state }) => node === half && state !== "no")) return notYet;
+    throw new Failure("precondition", `${half} was booted since its devices were proven`, {
+      hint: "look at it: once its devices are right, `clprestore.sh --post` there lets it join",
+    });
+  }
+  const served = nodes.find((node) => node !== half) ?? "";
+  const up = await world.nodes.findBoot(served);
+  if (up === undefined) return notYet;
+  const state = await world.cluster.getState(served);
+  if (state.nodes[served] !== "online") return notYet;
+  const groups = world.outcomeOf(sides).ran.map(({ group }) => group);
+  // A group that has to be started by hand runs nowhere yet, and is not waited for.
+  return allOnline(state, groups, served) || up.uptimeSeconds > 900 ? undefined : notYet;
+}
 
 const startTries = 3;
 
@@ -227,7 +305,7 @@ async function startOn(world: World, node: string): Promise<void> {
     try {
       await world.unless(
         async () => !(await notStarted(world, [node])).includes(node),
-        () => world.cluster.finishRestore({ node, skipCopy: true }),
+        () => world.cluster.finishRestore({ node, skipCopy: restoredNodes(world).length > 1 }),
       );
       return;
     } catch (thrown) {
@@ -253,54 +331,87 @@ async function notStarted(world: World, nodes: readonly string[]): Promise<reado
   return left;
 }
 
+/** Whether the start was begun: then what was proven before it is not looked at again. */
+export function startBegun(world: World): boolean {
+  return world.traceOf(startMirrors).begun || world.traceOf(startAsTheyWere).begun;
+}
+
 /**
  * Whether a node may have started its mirror on a restored volume, and so may have served from it. From then on nothing
  * puts the old volumes back but a person's own word (design 4, "Old volumes").
  */
 export async function hasStarted(world: World): Promise<boolean> {
+  // Taking a restore back gives no post command: there a reboot into the cluster is the start.
+  const rebooted = world
+    .traceOf(startAsTheyWere)
+    .calls.filter((call) => call.verb === "nodes.reboot" && call.state !== "no");
+  if (rebooted.length > 0) {
+    const nodes = rebooted.flatMap(({ node }) => node ?? []);
+    return (await notStarted(world, nodes)).length < nodes.length;
+  }
   const trace = world.traceOf(startMirrors);
-  const told = world
-    .outcomeOf(sides)
-    .nodes.filter((node) => trace.calls.some((call) => call.node === node && call.state !== "no"));
+  const told = restoredNodes(world).filter((node) =>
+    trace.calls.some((call) => call.node === node && call.state !== "no"),
+  );
   if (told.length === 0) return false;
   return (await notStarted(world, told)).length < told.length;
 }
 
-/** What a start that was only half made needs is a choice of the side that counts: that is a person's. */
+/**
+ * Once a side was started on its restored volume there is no way back to the old ones. Of two restored sides the one that
+ * was left out joins by a full copy; where one side alone was restored, who wins was a person's choice, and so is the rest.
+ */
 const leftAsRestored = step({
-  title: "Join the other side by a full copy from the one that was started",
+  title: "What was restored stays, and a side that was left out joins by a full copy",
   done: async (world) => {
     if (!(await hasStarted(world))) return { started: [] };
     if (!(await isWhole(world))) return undefined;
+    // In sync by themselves, two contents may count as equal that are not: only a copy that was told of makes them so.
+    if ((await isHalf(world)) && !(await wasCopiedOver(world))) return undefined;
     return {
       told: [
         "both nodes serve from the restored volumes, in sync: the restore itself is done, and stays; the old volumes are kept",
       ],
     };
   },
-  must: async () => {
+  must: async (world, mine) => {
+    const restored = restoredNodes(world);
+    const [half] = restored.length > 1 ? await notStarted(world, restored) : [];
+    if (half !== undefined) return mayJoin(world, half, restored, mine);
+    if (restored.length > 1) return notYet;
     throw new Failure(
       "precondition",
-      "the restored volumes may have served: they stay, and the old ones are kept, with their place in their tags",
-      { hint: "look which side serves; a side that was not started joins it by a full copy, as printed" },
+      "the restored volume may have served: it stays, and the old ones are kept, with their place in their tags",
+      { hint: "look which side serves; the other one joins it by a full copy, as printed" },
     );
   },
   do: async (world) => {
-    const half = await world.atRun("the node that was not started", async () => {
-      const [node = ""] = await notStarted(world, world.outcomeOf(sides).nodes);
-      return node;
-    });
-    await world.cluster.finishRestore({ node: half, skipCopy: false });
-    const served = await world.atRun("the node that was started", async () => {
-      const { nodes } = world.outcomeOf(sides);
-      const left = await notStarted(world, nodes);
-      return nodes.find((node) => !left.includes(node)) ?? "";
-    });
-    for (const { name } of world.outcomeOf(sides).mirrors)
-      await world.cluster.forceGood({ mirror: name, node: served });
+    const restored = restoredNodes(world);
+    for (const node of world.members) {
+      await world.unless(
+        async () => restored.length > 1 && !(await notStarted(world, restored)).includes(node),
+        () => world.cluster.finishRestore({ node, skipCopy: false }),
+      );
+    }
   },
-  within: minutes(1),
+  patience: minutes(1),
+  within: (world) => hours(world.settings.copyHours),
 });
+
+/** Whether one of the two sides joined, or has to, by a copy from the other. */
+async function isHalf(world: World): Promise<boolean> {
+  if (restoredNodes(world).length === 1) return true;
+  const trace = world.traceOf(startMirrors);
+  return !restoredNodes(world).every((node) =>
+    trace.calls.some(
+      (call) =>
+        call.node === node &&
+        call.state !== "no" &&
+        call.request.to === "node" &&
+        call.request.argv.includes("--skip-copy"),
+    ),
+  );
+}
 
 /** Both nodes members, and every mirror in sync. */
 async function isWhole(world: World): Promise<boolean> {

@@ -12,6 +12,7 @@ import {
   notYet,
   placesOf,
   readMirrors,
+  restoredNodes,
   sides,
   step,
   wait,
@@ -20,7 +21,8 @@ import {
   type World,
 } from "runbook";
 
-import { hasStarted, startMirrors } from "./mirrors-anew.ts";
+import { hasStarted, startBegun, startMirrors } from "./mirrors-anew.ts";
+import { wasCopiedOver } from "./copied.ts";
 
 export const stopAll: Step<{ groups: string[] }> = step({
   title: "Stop the groups",
@@ -42,7 +44,7 @@ export const stopAll: Step<{ groups: string[] }> = step({
   within: hours(1),
   undo: (): Step => serviceBack,
   // Once the mirrors were started anew, the cluster starts the groups by itself: that is what was wanted.
-  ifUndone: async (world) => world.traceOf(startMirrors).begun,
+  ifUndone: async (world) => startBegun(world),
 });
 
 /** On the way back: what ran before runs again, where it ran or wherever the cluster has started it. */
@@ -85,13 +87,13 @@ export const groupsBack = step({
 });
 
 export const prepareNodes = step({
-  title: "Shut both nodes down for the restore",
+  title: "Shut the nodes down for the restore",
   exposes: "redundancy",
   undoWhen: "in turn",
   done: async (world, mine: Mine) => {
     if (!mine.begun) return undefined;
     // Later they were booted, out of the cluster, and then told to start their mirrors.
-    if (world.traceOf(startMirrors).begun) return { nodes: world.outcomeOf(sides).nodes };
+    if (startBegun(world)) return { nodes: world.outcomeOf(sides).nodes };
     for (const node of world.outcomeOf(sides).nodes) {
       if (!(await isOut(world, node))) return undefined;
     }
@@ -147,34 +149,41 @@ export const inSyncAnew = wait({
     const state = await askEither(world, first, (via) => world.cluster.getState(via));
     if (nodes.some((node) => state.nodes[node] !== "online")) return undefined;
     const states = await askEither(world, first, (via) => readMirrors(world, mirrors, via));
-    return states.every(isInSync) ? { mirrors: states.map((mirror) => mirror.mirror) } : undefined;
+    if (!states.every(isInSync)) return undefined;
+    if (world.findOutcome(startMirrors)?.half && !(await wasCopiedOver(world)))
+      throw new Failure(
+        "precondition",
+        "the mirrors call themselves in sync, and no full copy over the side that joined later was told of",
+        { hint: "compare the two sides before anything else: they may hold two contents" },
+      );
+    return { mirrors: states.map((mirror) => mirror.mirror) };
   },
-  within: minutes(30),
+  within: (world) => (world.findOutcome(startMirrors)?.half ? hours(world.settings.copyHours) : minutes(30)),
 });
 
 export const bootNodes = step({
-  title: "Power both nodes on, out of the cluster",
+  title: "Power on what was restored, out of the cluster",
   done: async (world) => {
     const boots: Record<string, string> = {};
-    for (const node of world.outcomeOf(sides).nodes) {
+    for (const node of restoredNodes(world)) {
       const { state } = await world.cloud.getInstance(world.instanceOf(node));
       if (state !== "running") return undefined;
       const boot = await world.nodes.findBoot(node);
       if (!boot) return undefined;
-      if (!world.traceOf(startMirrors).begun) await assertOut(world, node);
+      if (!startBegun(world)) await assertOut(world, node);
       boots[node] = boot.bootId;
     }
     return boots;
   },
   must: async (world) => {
-    for (const node of world.outcomeOf(sides).nodes) {
+    for (const node of restoredNodes(world)) {
       const { state } = await world.cloud.getInstance(world.instanceOf(node));
       if (state === "stopping" || state === "pending") return notYet;
     }
     return undefined;
   },
   do: async (world) => {
-    for (const node of world.outcomeOf(sides).nodes) {
+    for (const node of restoredNodes(world)) {
       const instance = world.instanceOf(node);
       await world.unless(
         async () => (await world.cloud.getInstance(instance)).state === "running",
@@ -182,7 +191,7 @@ export const bootNodes = step({
       );
     }
   },
-  expect: async (world) => Object.fromEntries(world.outcomeOf(sides).nodes.map((node) => [node, ""])),
+  expect: async (world) => Object.fromEntries(restoredNodes(world).map((node) => [node, ""])),
   within: minutes(40),
   undo: (): Step => nodesOff,
 });
@@ -198,24 +207,24 @@ async function assertOut(world: World, node: string): Promise<void> {
 }
 
 const nodesOff = step({
-  title: "Power both nodes off again",
+  title: "Power off again what was powered on",
   done: async (world) => {
     if (await hasStarted(world))
       return { told: ["the nodes may serve from the restored volumes, and stay up"] };
-    for (const node of world.outcomeOf(sides).nodes) {
+    for (const node of restoredNodes(world)) {
       if ((await world.cloud.getInstance(world.instanceOf(node))).state !== "stopped") return undefined;
     }
-    return { nodes: world.outcomeOf(sides).nodes };
+    return { nodes: restoredNodes(world) };
   },
   must: async (world) => {
-    for (const node of world.outcomeOf(sides).nodes) {
+    for (const node of restoredNodes(world)) {
       const { state } = await world.cloud.getInstance(world.instanceOf(node));
       if (state === "pending") return notYet;
     }
     return undefined;
   },
   do: async (world) => {
-    for (const node of world.outcomeOf(sides).nodes) {
+    for (const node of restoredNodes(world)) {
       const instance = world.instanceOf(node);
       await world.unless(
         async () => ["stopping", "stopped"].includes((await world.cloud.getInstance(instance)).state),
@@ -225,6 +234,10 @@ const nodesOff = step({
   },
   within: minutes(30),
 });
+
+// A side that holds a new volume and was never started on it would be taken for a mirror that it is not: `leftAsRestored`
+// sees to what is left then.
+const staysAsRestored = ["the restored side stays as it is"];
 
 const nodesOn = step({
   title: "Power the nodes on",
@@ -276,21 +289,26 @@ export async function goesDown(
   return !(await world.cluster.getService(node)).startsAtBoot;
 }
 
+/**
+ * Nodes that are taken into the cluster again: also one that was out of it. Its agents take a configuration only in a boot
+ * in which they were started, and the mirrors' settings are put back on all nodes or on none (`outAgain` follows).
+ */
+function rejoining(world: World): readonly string[] {
+  const { nodes, ranOn, bare } = world.outcomeOf(sides);
+  return ranOn.length > 0 ? nodes : bare;
+}
+
 const servicesOn = step({
   title: "Let the cluster software start at boot again",
   done: async (world) => {
-    for (const node of world.outcomeOf(sides).nodes) {
+    if (await hasStarted(world)) return { told: staysAsRestored };
+    for (const node of rejoining(world)) {
       if (!(await world.cluster.getService(node)).startsAtBoot) return undefined;
     }
-    return { nodes: world.outcomeOf(sides).nodes };
-  },
-  // A side that holds a new volume and was never started on it would be taken for a mirror that it is not.
-  must: async (world) => {
-    if (await hasStarted(world))
-      throw new Failure("precondition", "one node was started on its restored volume, and the other was not");
+    return { nodes: rejoining(world) };
   },
   do: async (world) => {
-    for (const node of world.outcomeOf(sides).nodes) {
+    for (const node of rejoining(world)) {
       await world.unless(
         async () => (await world.cluster.getService(node)).startsAtBoot,
         () => world.cluster.enableService({ node }),
@@ -303,23 +321,24 @@ const servicesOn = step({
 const nodesRebooted = step({
   title: "Reboot the nodes into the cluster",
   done: async (world) => {
-    for (const node of world.outcomeOf(sides).nodes) {
+    if (await hasStarted(world)) return { told: staysAsRestored };
+    for (const node of rejoining(world)) {
       if ((await world.nodes.findBoot(node)) === undefined) return undefined;
       if (!(await world.cluster.getService(node)).running) return undefined;
     }
-    return { nodes: world.outcomeOf(sides).nodes };
+    return { nodes: rejoining(world) };
   },
   // One that was told a moment ago is on its way.
   must: async (world, mine) => {
     const last = mine.calls.findLast((call) => call.verb === "nodes.reboot" && call.state !== "no");
     if (last !== undefined && world.now() - last.sentAt < minutes(5)) return notYet;
-    for (const node of world.outcomeOf(sides).nodes) {
+    for (const node of rejoining(world)) {
       if ((await world.nodes.findBoot(node)) === undefined) return notYet;
     }
     return undefined;
   },
   do: async (world) => {
-    await each(world.outcomeOf(sides).nodes, (node) =>
+    await each(rejoining(world), (node) =>
       world.unless(
         async () => (await world.cluster.getService(node)).running,
         () => world.nodes.reboot({ node }),
@@ -332,7 +351,8 @@ const nodesRebooted = step({
 const membersAgain = step({
   title: "Both nodes are members again",
   done: async (world) => {
-    const { nodes } = world.outcomeOf(sides);
+    if (await hasStarted(world)) return { told: staysAsRestored };
+    const { ranOn: nodes } = world.outcomeOf(sides);
     for (const node of nodes) {
       if ((await world.nodes.findBoot(node)) === undefined) return undefined;
       const state = await world.cluster.getState(node);
@@ -342,7 +362,7 @@ const membersAgain = step({
   },
   patience: minutes(10),
   do: async (world) => {
-    for (const node of world.outcomeOf(sides).nodes) {
+    for (const node of world.outcomeOf(sides).ranOn) {
       await world.unless(
         async () => (await world.cluster.getService(node)).running,
         () => world.cluster.startService({ node }),
@@ -350,6 +370,37 @@ const membersAgain = step({
     }
   },
   within: minutes(40),
+});
+
+/** What stood outside of the cluster before the run stands there again. */
+export const outAgain = step({
+  title: "Nodes that were out of the cluster are so again",
+  done: async (world) => {
+    const { nodes, ranOn, startsOn } = world.outcomeOf(sides);
+    if (await hasStarted(world)) return { told: ["both nodes belong to the cluster from now on"] };
+    for (const node of nodes) {
+      const service = await world.cluster.getService(node);
+      if (!ranOn.includes(node) && service.running) return undefined;
+      if (!startsOn.includes(node) && service.startsAtBoot) return undefined;
+    }
+    return { nodes: nodes.filter((node) => !ranOn.includes(node)) };
+  },
+  do: async (world) => {
+    const { nodes, ranOn, startsOn } = world.outcomeOf(sides);
+    for (const node of nodes) {
+      if (!startsOn.includes(node))
+        await world.unless(
+          async () => !(await world.cluster.getService(node)).startsAtBoot,
+          () => world.cluster.disableService({ node }),
+        );
+      if (!ranOn.includes(node))
+        await world.unless(
+          async () => !(await world.cluster.getService(node)).running,
+          () => world.cluster.stopService({ node }),
+        );
+    }
+  },
+  within: minutes(30),
 });
 
 async function startWhatRan(world: World): Promise<void> {

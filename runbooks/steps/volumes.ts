@@ -55,7 +55,13 @@ export const newVolumes = step<readonly Made[]>({
             encrypted: swap.encrypted,
             ...(swap.key !== null && { key: swap.key }),
             token: `runbook-${world.run}-${swap.old}`,
-            tags: { ...swap.tags, ...world.tags, "runbook:node": node, "runbook:replaces": swap.old },
+            tags: {
+              ...swap.tags,
+              ...world.tags,
+              "runbook:node": node,
+              "runbook:replaces": swap.old,
+              "runbook:holds": swap.holds,
+            },
           }),
       );
     }
@@ -114,7 +120,7 @@ export const volumesReady = wait({
 export const oldVolumesTagged = step({
   title: "Tag the old volumes with their place",
   done: async (world) => {
-    const planned = places(world);
+    const planned = attachedOnes(world);
     const volumes = await world.cloud.getVolumes(planned.map(({ swap }) => swap.old));
     const tagged = planned.every(({ node, swap }, i) =>
       Object.entries(oldTags(world, node, swap)).every(([key, value]) => volumes[i]?.tags[key] === value),
@@ -122,7 +128,7 @@ export const oldVolumesTagged = step({
     return tagged ? { volumes: planned.map(({ swap }) => swap.old) } : undefined;
   },
   do: async (world) => {
-    for (const { node, swap } of places(world))
+    for (const { node, swap } of attachedOnes(world))
       await world.cloud.setTags({ resources: [swap.old], tags: oldTags(world, node, swap) });
   },
   within: minutes(10),
@@ -134,16 +140,17 @@ const oldVolumesUntagged = step({
   done: async (world) => {
     if (await hasStarted(world))
       return { told: ["the old volumes are kept, with their place in their tags"] };
-    const volumes = await world.cloud.getVolumes(places(world).map(({ swap }) => swap.old));
+    const volumes = await world.cloud.getVolumes(attachedOnes(world).map(({ swap }) => swap.old));
     return volumes.every((volume) => volume.tags["runbook:old"] === undefined)
       ? { untagged: true }
       : undefined;
   },
   do: async (world) => {
-    await world.cloud.removeTags({
-      resources: places(world).map(({ swap }) => swap.old),
-      keys: ["runbook:old", "runbook:old-node", "runbook:old-device"],
-    });
+    const resources = attachedOnes(world).map(({ swap }) => swap.old);
+    const keys = ["old", "old-of", "old-node", "old-device", "old-holds", "old-deletes"].map(
+      (key) => `runbook:${key}`,
+    );
+    if (resources.length > 0) await world.cloud.removeTags({ resources, keys });
   },
   within: minutes(10),
 });
@@ -157,7 +164,7 @@ export const oldVolumesOut = step({
   },
   must: assertOff,
   do: async (world) => {
-    for (const { node, swap } of places(world)) {
+    for (const { node, swap } of attachedOnes(world)) {
       await world.unless(
         async () => !(await attachmentOf(world, swap.old)),
         () => world.cloud.detachVolume({ volume: swap.old, instance: world.instanceOf(node) }),
@@ -172,18 +179,18 @@ const oldVolumesIn = step({
   title: "Attach the old volumes again, in their places",
   done: async (world) => {
     if (await hasStarted(world)) return { told: ["the restored volumes may have served, and stay attached"] };
-    return (await areIn(world, oldPlaces(world))) ? { attached: true } : undefined;
+    return (await areIn(world, ownPlaces(world))) ? { attached: true } : undefined;
   },
   must: assertOff,
-  do: (world) => attach(world, oldPlaces(world)),
+  do: (world) => attach(world, ownPlaces(world)),
   within: minutes(30),
 });
 
 const oldDeletionAsBefore = step({
   title: "Whether an old volume ends with its instance is as it was found",
   done: async (world) =>
-    (await hasStarted(world)) || (await deletionIs(world, oldPlaces(world))) ? { set: true } : undefined,
-  do: (world) => setDeletion(world, oldPlaces(world)),
+    (await hasStarted(world)) || (await deletionIs(world, ownPlaces(world))) ? { set: true } : undefined,
+  do: (world) => setDeletion(world, ownPlaces(world)),
   within: minutes(10),
 });
 
@@ -256,6 +263,12 @@ function oldPlaces(world: World): readonly Place[] {
   }));
 }
 
+/** Those that this run takes out, and so may have to put back. */
+function ownPlaces(world: World): readonly Place[] {
+  const out = attachedOnes(world).map(({ swap }) => swap.old);
+  return oldPlaces(world).filter(({ volume }) => out.includes(volume));
+}
+
 function newPlaces(world: World): readonly Place[] {
   const made = world.outcomeOf(newVolumes);
   return oldPlaces(world).map((place) => ({
@@ -322,6 +335,18 @@ export function places(world: World): readonly { readonly node: string; readonly
   return Object.entries(byNode).flatMap(([node, planned]) => planned.map((swap) => ({ node, swap })));
 }
 
+/** The others were out of their places before this run: under a node that is bare. */
+function attachedOnes(world: World): ReturnType<typeof places> {
+  return places(world).filter(({ swap }) => swap.attached);
+}
+
 function oldTags(world: World, node: string, swap: Swap) {
-  return { "runbook:old": world.run, "runbook:old-node": node, "runbook:old-device": swap.device };
+  return {
+    "runbook:old": world.run,
+    "runbook:old-of": world.clusterName,
+    "runbook:old-node": node,
+    "runbook:old-device": swap.device,
+    "runbook:old-holds": swap.holds,
+    "runbook:old-deletes": String(swap.deleteOnTermination),
+  };
 }

@@ -3,7 +3,7 @@
  * root's; the serial is the volume's id without its dash. Xen names follow the attach name and have no serial
  * (reference aws-ebs 7). A mirror's disk has a small cluster partition and a data partition (reference clusterpro 2).
  */
-import type { Mount } from "./files.ts";
+import { FileError, type Mount } from "./files.ts";
 import type { LabNode } from "./node.ts";
 import type { Content } from "./world.ts";
 
@@ -32,6 +32,8 @@ export class Disks {
   /** Kernel name of each volume, for this boot. */
   readonly #names = new Map<string, string>();
   #planted = "";
+  /** In which order the kernel finds the data disks at a boot, by their attach names; by chance if not set. */
+  order: ((devices: readonly string[]) => readonly string[]) | undefined;
 
   constructor(node: LabNode) {
     this.#node = node;
@@ -42,8 +44,12 @@ export class Disks {
     this.#names.clear();
     const attached = [...this.#attached()];
     const [root, ...data] = attached;
+    if (this.order) {
+      const wanted = this.order(data.map(({ device }) => device).sort());
+      data.sort((a, b) => wanted.indexOf(a.device) - wanted.indexOf(b.device));
+    }
     // Fisher and Yates, on the world's own randomness.
-    for (let index = data.length - 1; index > 0; index -= 1) {
+    for (let index = this.order ? 0 : data.length - 1; index > 0; index -= 1) {
       const other = Math.floor(this.#node.heart.random() * (index + 1));
       [data[index], data[other]] = [data[other] as (typeof data)[0], data[index] as (typeof data)[0]];
     }
@@ -122,17 +128,81 @@ export class Disks {
     return true;
   }
 
+  /**
+   * A person's or a tool's mount of a partition; answers with what `mount` says where it refuses, in words from memory. The
+   * data partition of a mirror has an XFS, whose log is replayed unless it is mounted with `norecovery` (xfs(5)).
+   */
+  mountByHand(device: string, point: string, options: readonly string[]): string | undefined {
+    const found = this.find(device);
+    const { files } = this.#node;
+    const refuse = (why: string) => `mount: ${point}: ${why}`;
+    if (!found) return refuse(`special device ${device} does not exist.`);
+    if (files.find(point)?.kind !== "dir") return refuse("mount point does not exist.");
+    const { volume, content } = found.disk;
+    const readOnly = options.includes("ro");
+    if (content.kind !== "mirror" || found.partition.number !== 2)
+      return refuse(
+        `wrong fs type, bad option, bad superblock on ${device}, missing codepage or helper program, or other error.`,
+      );
+    // "Filesystems mounted norecovery must be mounted read-only or the mount will fail" (xfs(5)).
+    if (options.includes("norecovery") && !readOnly)
+      return refuse(
+        `wrong fs type, bad option, bad superblock on ${device}, missing codepage or helper program, or other error.`,
+      );
+    if (files.mounts.some((mount) => mount.device === found.partition.path))
+      return refuse(`${device} already mounted.`);
+    const { hardware } = this.#node;
+    if (!readOnly) hardware.write(volume, { ...content, dirty: true });
+    files.mounts.push({
+      point,
+      device: found.partition.path,
+      type: "xfs",
+      options: [
+        readOnly ? "ro" : "rw",
+        ...options.filter((each) => each !== "ro" && each !== "rw"),
+        "relatime",
+      ].join(","),
+      read: () => hardware.content(volume).data,
+      write: (path, text) => {
+        if (readOnly) throw new FileError("EROFS");
+        const now = hardware.content(volume);
+        const { [path]: _old, ...rest } = now.data;
+        hardware.write(volume, { ...now, data: text === undefined ? rest : { ...rest, [path]: text } });
+      },
+    });
+    return undefined;
+  }
+
+  /** The volumes whose file systems are mounted here. */
+  mounted(): readonly string[] {
+    const disks = this.list();
+    return this.#node.files.mounts.flatMap(
+      ({ device }) =>
+        disks.find(({ partitions }) => partitions.some(({ path }) => path === device))?.volume ?? [],
+    );
+  }
+
+  unmountByHand(point: string): void {
+    const mount = this.#node.files.mounts.find((each) => each.point === point);
+    if (!mount || !this.unmount(point)) return;
+    const volume = this.find(mount.device)?.disk.volume;
+    if (volume !== undefined && mount.options?.startsWith("rw") === true)
+      this.#node.hardware.write(volume, { ...this.#node.hardware.content(volume), dirty: false });
+  }
+
   unmountAll(): void {
     this.#node.files.mounts.length = 0;
   }
 
   mountsText(): string {
     return this.mountTable()
-      .map(({ device, point, type }) => `${device} ${point} ${type} rw,relatime 0 0\n`)
+      .map(
+        ({ device, point, type, options = "rw,relatime" }) => `${device} ${point} ${type} ${options} 0 0\n`,
+      )
       .join("");
   }
 
-  mountTable(): readonly { readonly device: string; readonly point: string; readonly type: string }[] {
+  mountTable(): readonly Pick<Mount, "device" | "point" | "type" | "options">[] {
     const root = this.list().find((disk) => disk.root)?.partitions[0];
     return [...(root ? [{ device: root.path, point: "/", type: "xfs" }] : []), ...this.#node.files.mounts];
   }

@@ -6,31 +6,35 @@ import { Failure } from "../errors.ts";
 import type { MarkerState } from "../ports/nodes.ts";
 import { minutes, step, type Step, type World } from "./step.ts";
 
-/** Marks the nodes, in the order of the cluster's configuration; sequential, so that two runs cannot each hold one. */
-export const holdNodes = step({
+/**
+ * Marks the nodes, in the order of the cluster's configuration; sequential, so that two runs cannot each hold one. A node
+ * that is off can be written to by nobody: it is marked once it is up. (Whether a runbook may begin so is for its checks.)
+ */
+export const holdNodes: Step<readonly string[]> = step<readonly string[]>({
   title: "Mark both nodes as held by this run",
   done: async (world) => {
+    const marked: string[] = [];
     for (const node of world.members) {
-      if (!isOurs(world, await world.nodes.getMarker(node))) return undefined;
+      const found = await findMarker(world, node);
+      if (found === "off") continue;
+      if (!isOurs(world, found)) return undefined;
+      marked.push(node);
     }
-    return world.members;
+    return marked;
   },
   must: async (world) => {
     for (const node of world.members) {
-      const found = await world.nodes.getMarker(node);
-      if (found.held && !isOurs(world, found)) throw heldByOther(node, found);
+      const found = await findMarker(world, node);
+      if (found !== "off" && found.held && !isOurs(world, found)) throw heldByOther(node, found);
     }
   },
-  do: async (world) => {
-    for (const node of world.members) {
-      await world.unless(
-        async () => isOurs(world, await world.nodes.getMarker(node)),
-        () => world.nodes.takeMarker({ node, ...holder(world) }),
-      );
-    }
-  },
+  do: markAll,
   renew: async (world) => {
+    const marked = world.findOutcome(holdNodes) ?? world.members;
     for (const node of world.members) {
+      // It was off, and came up since.
+      if (!marked.includes(node) && (await markerWhereUp(world, node))?.held === false)
+        await world.nodes.takeMarker({ node, ...holder(world) });
       let renewed = false;
       await world.unless(
         async () => false,
@@ -49,18 +53,85 @@ export const holdNodes = step({
   undo: (): Step => releaseNodes,
 });
 
+/** For a runbook that boots nodes which were off. */
+export const holdBooted = step<readonly string[]>({
+  title: "Mark the nodes that came up",
+  done: async (world) => {
+    for (const node of world.members) {
+      const found = await findMarker(world, node);
+      if (found !== "off" && !isOurs(world, found)) return undefined;
+    }
+    return world.members;
+  },
+  must: async (world) => {
+    for (const node of world.members) {
+      const found = await findMarker(world, node);
+      if (found !== "off" && found.held && !isOurs(world, found)) throw heldByOther(node, found);
+    }
+  },
+  do: markAll,
+  within: minutes(3),
+  undo: (): Step => releaseBooted,
+});
+
+async function markAll(world: World): Promise<void> {
+  for (const node of world.members) {
+    await world.unless(
+      async () => {
+        const found = await findMarker(world, node);
+        return found === "off" || isOurs(world, found);
+      },
+      () => world.nodes.takeMarker({ node, ...holder(world) }),
+    );
+  }
+}
+
+/** The nodes that were off when this run began; they go off again, and then nobody could take the marker away. */
+const releaseBooted = step({
+  title: "Take this run's marker off the nodes that came up",
+  done: async (world) => {
+    for (const node of cameUp(world)) {
+      const found = await findMarker(world, node);
+      if (found !== "off" && isOurs(world, found)) return undefined;
+    }
+    return { nodes: cameUp(world) };
+  },
+  do: async (world) => {
+    for (const node of world.members) {
+      await world.unless(
+        async () => {
+          if (!cameUp(world).includes(node)) return true;
+          const found = await findMarker(world, node);
+          return found === "off" || !isOurs(world, found);
+        },
+        () => world.nodes.releaseMarker({ node, run: world.run }),
+      );
+    }
+  },
+  within: minutes(10),
+});
+
+function cameUp(world: World): readonly string[] {
+  const marked = world.findOutcome(holdNodes) ?? [];
+  return world.members.filter((node) => !marked.includes(node));
+}
+
 export const releaseNodes = step({
   title: "Take this run's marker off both nodes",
   done: async (world) => {
     for (const node of world.members) {
-      if (isOurs(world, await world.nodes.getMarker(node))) return undefined;
+      const found = await findMarker(world, node);
+      if (found !== "off" && isOurs(world, found)) return undefined;
     }
     return world.members;
   },
   do: async (world) => {
     for (const node of world.members) {
       await world.unless(
-        async () => !isOurs(world, await world.nodes.getMarker(node)),
+        async () => {
+          const found = await findMarker(world, node);
+          return found === "off" || !isOurs(world, found);
+        },
         () => world.nodes.releaseMarker({ node, run: world.run }),
       );
     }
@@ -68,6 +139,7 @@ export const releaseNodes = step({
   // A timer that could not be taken away may still have to bring the service back, and it acts only under our mark.
   must: async (world) => {
     for (const node of world.members) {
+      if ((await findMarker(world, node)) === "off") continue;
       const timer = await world.cluster.findDeadMan(node);
       if (timer?.run === world.run && timer.state === "armed")
         throw new Failure(
@@ -113,6 +185,51 @@ async function tryRenewing(world: World, node: string): Promise<boolean> {
     if (!(thrown instanceof Failure) || thrown.kind === "bug" || thrown.kind === "aborted") throw thrown;
     return false;
   }
+}
+
+/**
+ * "off": its instance is stopped or gone, so that nothing can be read there, nor written by anybody. Never said of a node that this
+ * run has marked: there the mark waits to be taken off again.
+ */
+export async function findMarker(world: World, node: string): Promise<MarkerState | "off"> {
+  try {
+    return await world.nodes.getMarker(node);
+  } catch (thrown) {
+    if (!(thrown instanceof Failure) || thrown.kind !== "unavailable") throw thrown;
+    const power = await powerOf(world, node);
+    // Its disk is gone, and whatever mark was on it.
+    if (power === "terminated") return "off";
+    if (world.findOutcome(holdNodes)?.includes(node) === true) throw thrown;
+    if (power === "stopped") return "off";
+    throw await silentNode(world, node);
+  }
+}
+
+/** The state of a node's instance; one that ended long ago is forgotten by the cloud. */
+export async function powerOf(world: World, node: string): Promise<string> {
+  try {
+    return (await world.cloud.getInstance(world.instanceOf(node))).state;
+  } catch (thrown) {
+    if (thrown instanceof Failure && thrown.kind === "not-found") return "terminated";
+    throw thrown;
+  }
+}
+
+/** What a person does about a node that does not answer depends on its instance. */
+export async function silentNode(world: World, node: string): Promise<Failure> {
+  const id = world.instanceOf(node);
+  const state = await powerOf(world, node);
+  const gone = "without it, `runbook plan restore-one` restores the other node alone";
+  const hints: { readonly [state: string]: string } = {
+    stopped: "power it on; for a restore, `runbook run boot-bare` boots it without its data volumes",
+    running:
+      "if it serves, mend the way to it; if it is dead, power it off (aws ec2 stop-instances), and plan again",
+    terminated: gone,
+    "shutting-down": gone,
+  };
+  return new Failure("unavailable", `${node} does not answer; its instance ${id} is ${state}`, {
+    hint: hints[state] ?? "wait until its instance has settled, and plan again",
+  });
 }
 
 /** A node that is off keeps its marker on disk; it is met again when it is up. */

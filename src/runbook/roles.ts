@@ -89,7 +89,11 @@ export function mirrorsOf(config: ClusterConfig): readonly RoleMirror[] {
   }));
 }
 
-export function assertSupported(config: ClusterConfig, members: readonly string[]): void {
+export function assertSupported(
+  config: ClusterConfig,
+  members: readonly string[],
+  asked: readonly string[] = members,
+): void {
   if ([...config.nodes].sort().join() !== [...members].sort().join())
     throw new Failure(
       "precondition",
@@ -110,7 +114,7 @@ export function assertSupported(config: ClusterConfig, members: readonly string[
     );
   if (config.mirrors.length === 0) throw new Failure("unsupported", "the cluster has no mirror disk");
   const digests = [...new Set(Object.values(config.digests))];
-  if (digests.length !== 1 || Object.keys(config.digests).length !== 2)
+  if (digests.length !== 1 || Object.keys(config.digests).length !== asked.length)
     throw new Failure("precondition", "the cluster's configuration is not the same on both nodes", {
       hint: "distribute it again from the cluster's own tool",
     });

@@ -1,6 +1,9 @@
 /** Kills a runner at one row of its journal, lets something happen, resumes, and tells what came of it. */
+import { commandsFor } from "../../src/cli/by-hand.ts";
 import { differences } from "../../src/lab/compare.ts";
+import { settle } from "../../src/lab/hands.ts";
 import type { Params } from "../../src/runbook/step.ts";
+import { paste } from "./laws.ts";
 import { worldOf } from "./world.ts";
 import { openSimulation, type Simulation, type SimulationOptions } from "./simulation.ts";
 
@@ -13,6 +16,10 @@ export interface Killing {
   readonly world?: SimulationOptions;
   /** Before the run is planned. */
   readonly prepare?: (sim: Simulation) => Promise<void>;
+  /** What the end is held against: the world before `prepare`, instead of after it. */
+  readonly against?: "untouched";
+  /** Looks at the world in the end, once it has come to rest. */
+  readonly look?: (sim: Simulation) => unknown;
 }
 
 export interface Outcome {
@@ -30,6 +37,9 @@ export interface Outcome {
   readonly gaps: readonly string[];
   /** "quiesced" was said of a snapshot that the lab knows better. */
   readonly lies: readonly string[];
+  /** What a stuck run printed for a person; it was pasted. */
+  readonly byHand: readonly string[];
+  readonly looked: unknown;
   readonly story: readonly string[];
 }
 
@@ -40,11 +50,14 @@ export async function killAndResume({
   meanwhile,
   world,
   prepare,
+  against,
+  look,
 }: Killing): Promise<Outcome> {
   const sim = await openSimulation({ ...world, cloud: { listLagSeconds: 20, ...world?.cloud } });
   try {
+    const untouched = worldOf(sim.lab);
     await prepare?.(sim);
-    const before = worldOf(sim.lab);
+    const before = against === "untouched" ? untouched : worldOf(sim.lab);
     const first = sim.runner();
     const plan = await first.plan(params);
     const walk = await first.start(plan, { dieAtRow: { row, when } });
@@ -57,6 +70,12 @@ export async function killAndResume({
       again.wantBack("test", "what the run counted on no longer holds");
     const end = await again.go();
     await again.close();
+    const byHand =
+      end.end === "stuck"
+        ? end.left.flatMap(({ unit }) => commandsFor(plan, unit.key, again.logbook.lines))
+        : [];
+    await paste(sim, byHand);
+    if (look) await settle(sim.lab);
     const { effects } = sim.lab.heart;
     const said = again.logbook.lines.find(
       (line) => line.kind === "outcome" && line.body["unit"] === "recordPoint",
@@ -80,6 +99,8 @@ export async function killAndResume({
       lies: truths
         .filter((truth) => consistency === "quiesced" && !(truth.powerOff && truth.isolated && truth.clean))
         .map((truth) => JSON.stringify(truth)),
+      byHand,
+      looked: look?.(sim),
       story: again.logbook.lines
         .filter(({ kind }) => kind !== "read")
         .map(
@@ -103,6 +124,8 @@ const nothingReached: Outcome = {
   breaches: [],
   gaps: [],
   lies: [],
+  byHand: [],
+  looked: undefined,
   story: [],
 };
 

@@ -34,8 +34,12 @@ export interface Play {
   readonly world?: SimulationOptions;
   /** Before the run is planned: a backup that is to be restored, files that were deleted. */
   readonly prepare?: (sim: Simulation) => Promise<void>;
+  /** What the end is held against: the world before `prepare`, instead of after it. */
+  readonly against?: "untouched";
   /** When the run has ended and the world has come to rest. */
   readonly after?: (sim: Simulation) => void;
+  /** Commands that the runbook gives again by itself when they fail: then it may succeed. */
+  readonly insists?: RegExp;
   /** Another good end than the world as it was found. */
   readonly alsoGood?: (played: Played) => boolean;
 }
@@ -53,9 +57,10 @@ export async function playOnce(
 ): Promise<{ played: Played; writes: readonly Write[] }> {
   const sim = await openSimulation({ ...play.world, runbook: play.runbook });
   try {
+    const untouched = worldOf(sim.lab);
     await play.prepare?.(sim);
     await settle(sim.lab);
-    const before = worldOf(sim.lab);
+    const before = play.against === "untouched" ? untouched : worldOf(sim.lab);
     const runner = sim.runner();
     const plan = await runner.plan(play.params);
     const heard = sim.lab.heart.received.length;
@@ -125,7 +130,8 @@ function escape(text: string): string {
   return text.replace(/[.*+?^${}()|[\]\\/]/g, "\\$&");
 }
 
-async function paste(sim: Simulation, lines: readonly string[]): Promise<readonly string[]> {
+/** Types what a stuck run printed; answers with the lines that could not be typed. */
+export async function paste(sim: Simulation, lines: readonly string[]): Promise<readonly string[]> {
   const names = [...sim.lab.nodes.keys()];
   const untyped: string[] = [];
   for (const line of lines) {
@@ -145,7 +151,7 @@ async function paste(sim: Simulation, lines: readonly string[]): Promise<readonl
 }
 
 /** 1 plays every write; a stride keeps `npm test` short. WRITE=N plays one and tells its story. */
-const stride = process.env["WRITE"] === undefined ? Number(process.env["WRITE_STEP"] ?? 4) : 1;
+const stride = process.env["WRITE"] === undefined ? Number(process.env["WRITE_STEP"] ?? 7) : 1;
 
 /** A command that takes its node down: whether it worked cannot be told from its answer. */
 const takesNodeDown = /^clp(backup|restore)\.sh /;
@@ -176,7 +182,11 @@ export async function failEach(
           : ["fail-before"];
     for (const action of actions) {
       const { played } = await playOnce(play, [{ ...write.fault, action, times }]);
-      const cured = action === "lose-after" || action === "throttle" || takesNodeDown.test(write.line);
+      const cured =
+        action === "lose-after" ||
+        action === "throttle" ||
+        takesNodeDown.test(write.line) ||
+        play.insists?.test(write.line) === true;
       const ends = ["given back", ...(cured ? ["succeeded"] : []), ...(times === 1 ? [] : ["stuck"])];
       const fine =
         ends.includes(played.end) &&
