@@ -1,10 +1,25 @@
 /** Which cases there are. A case is one run in a world of its own, with the points at which it is killed. */
 
+const standby = (id, mirrors, service) => ({
+  id,
+  mirrors,
+  runbook: "backup-standby",
+  params: [`service=${service}`],
+});
+
+/**
+ * `lost`: a backup was made and files were lost after it, before the run that is judged. `places`: that run ends with other
+ * volumes, in the places of the old ones.
+ */
 export const shapes = [
-  { id: "1-early", mirrors: 1, service: "early" },
-  { id: "1-late", mirrors: 1, service: "late" },
-  { id: "3-early", mirrors: 3, service: "early" },
-  { id: "3-late", mirrors: 3, service: "late" },
+  standby("1-early", 1, "early"),
+  standby("1-late", 1, "late"),
+  standby("3-early", 3, "early"),
+  standby("3-late", 3, "late"),
+  { id: "active", mirrors: 1, runbook: "backup-active", params: [] },
+  { id: "both", mirrors: 1, runbook: "backup-both", params: [] },
+  { id: "restore", mirrors: 1, runbook: "restore", params: [], lost: true, places: true },
+  { id: "one", mirrors: 1, runbook: "restore-one", params: ["onto=server1"], lost: true, places: true },
 ];
 
 /** A number from 0 to 1 that is the same for the same text, every time (FNV-1a). */

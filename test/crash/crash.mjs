@@ -2,7 +2,8 @@
  * `npm run crash`: the product, killed from outside at each row of its journal and in each of its calls, resumed, and
  * judged by the lab's own log of effects. Prints a table; ends with 1 if anything was violated.
  *
- *   --quick           every tenth point, for development       --shape 1-early   one shape only
+ *   --runbook NAME    backup-standby, or another (see cases)   --shape 1-early   one shape of it only
+ *   --quick           every tenth point, for development
  *   --kind "in write" one kind of kill only                    --case ID         one case, with its story
  *   --jobs N          cases side by side                       --pace N          how fast the worlds turn (100)
  *   --size N          kills in one run                         --minutes N       takes no new case after that
@@ -18,6 +19,7 @@ import { printTable } from "./table.mjs";
 const { values } = parseArgs({
   options: {
     quick: { type: "boolean", default: false },
+    runbook: { type: "string", default: "backup-standby" },
     shape: { type: "string" },
     kind: { type: "string" },
     case: { type: "string" },
@@ -104,7 +106,15 @@ function wasLate({ failures = [], wrong, slowestStartMs = 0 }) {
   return slowestStartMs > slowStartMs || [...failures, ...wrong].some((line) => late.test(line));
 }
 
-const wanted = shapes.filter(({ id }) => values.shape === undefined || id === values.shape);
+const wanted = shapes.filter(
+  ({ id, runbook }) => runbook === values.runbook && (values.shape === undefined || id === values.shape),
+);
+if (wanted.length === 0) {
+  console.error(
+    `there is no such shape; there are ${shapes.map(({ id, runbook }) => `${runbook} ${id}`).join(", ")}`,
+  );
+  process.exit(2);
+}
 const asked = values.case;
 const shapesNow =
   asked === undefined
@@ -155,12 +165,11 @@ const q = values.quick ? 10 : 1;
 const perShape = shapesNow.map((shape) => {
   const reference = references.get(shape.id);
   const main = shape.id === "1-early";
+  const changes = shape.runbook === "backup-standby" ? ["dead-man", "failover", "reboot"] : [];
   return [
     ...rowCases(shape, reference, "after", { size, stride: q * (main ? 1 : 3) }),
     ...writeCases(shape, reference, { size: main ? 1 : 4, stride: values.quick ? 4 : 1 }),
-    ...["dead-man", "failover", "reboot"].flatMap((change) =>
-      changeCases(shape, change, values.quick ? 5 : main ? 1 : 5),
-    ),
+    ...changes.flatMap((change) => changeCases(shape, change, values.quick ? 5 : main ? 1 : 5)),
     ...rowCases(shape, reference, "torn", { size, stride: q * (main ? 1 : 6) }),
     ...rowCases(shape, reference, "before", { size, stride: q * (main ? 1 : 6) }),
   ];

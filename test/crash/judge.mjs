@@ -13,10 +13,10 @@ const counted = {
 };
 
 /** How often each counted effect was caused by a call of the tool, and not by the world or another hand. */
-export function effectsOf(lab) {
-  const ours = new Set(lab.heart.received.flatMap((row) => row.effects));
+export function effectsOf(world) {
+  const ours = new Set(world.received().flatMap((row) => row.effects));
   const counts = {};
-  for (const { n, detail } of lab.heart.effects) {
+  for (const { n, detail } of world.effects()) {
     const name = Object.hasOwn(counted, detail.kind) ? counted[detail.kind](detail) : undefined;
     if (name === undefined || !(ours.has(n) || isWorldOfTool(detail.kind))) continue;
     const key = `${detail.kind} ${name}`;
@@ -38,7 +38,7 @@ export function endOf(rows) {
 }
 
 /** What must be so whatever happened: the lab's invariants, no gap of the lab, a truthful end, the world as it was. */
-export function judgeAlways(world, { rows, mayMove }) {
+export function judgeAlways(world, { rows, shape, mayMove }) {
   const { lab } = world;
   const wrong = [];
   for (const what of new Set(world.breaches)) wrong.push(`invariant: ${what}`);
@@ -47,9 +47,14 @@ export function judgeAlways(world, { rows, mayMove }) {
   if (end !== "succeeded" && end !== "given back" && end !== "stuck" && end !== "refused")
     wrong.push(`the journal tells no end (${String(end)})`);
   if (end !== "stuck") {
-    const changed = differences(world.before, world.describe()).filter(
-      (line) => !(mayMove && /^clusters\.prod\.groups\./.test(line)),
+    const restored = shape.places && end === "succeeded";
+    const changed = differences(world.before(), world.describe()).filter(
+      (line) =>
+        !(mayMove && /^clusters\.prod\.groups\./.test(line)) &&
+        !(restored && /^volumes\.|attachments|mirrors\.md1\.volumes/.test(line)),
     );
+    if (restored) wrong.push(...judgeRestored(world));
+    else if (shape.places) wrong.push(...judgeNoneLeft(world));
     // Moved or not, each group is online, and on one node.
     for (const group of lab.cluster("prod").groups) {
       const places = [...group.places.values()];
@@ -59,23 +64,54 @@ export function judgeAlways(world, { rows, mayMove }) {
     if (beyond.length > 0) wrong.push(`the world is not as it was: ${beyond.join("; ")}`);
     if (exposures.length > 0) wrong.push(`it ended ${end} with ${JSON.stringify(exposures)} still exposed`);
   }
-  const snapshots = lab.cloud.listSnapshots();
+  const snapshots = world.snapshots();
   for (const { id, tags, truth } of snapshots) {
-    const whole = truth.powerOff && truth.isolated && truth.clean;
+    // With both nodes off nobody writes, and no mirror has to be broken for it.
+    const whole = truth.powerOff && truth.clean && (truth.isolated || shape.runbook === "backup-both");
     if (tags["runbook:consistency"] === "quiesced" && !whole)
       wrong.push(`${id} is called quiesced, and is ${JSON.stringify(truth)}`);
     if (end === "succeeded" && tags["runbook:consistency"] === undefined)
       wrong.push(`${id} carries no word on its consistency`);
   }
-  if (end === "succeeded") {
+  if (end === "succeeded" && shape.runbook !== "backup-both" && !shape.places) {
     const point = rows.findLast((row) => row.kind === "outcome" && row.body.unit === "recordPoint")?.body
       .found;
     if (point === undefined) wrong.push("it succeeded without a recovery point");
     else if (snapshots.some(({ tags }) => tags["runbook:consistency"] !== point.consistency))
       wrong.push(`the journal calls the point ${point.consistency}, and the cloud something else`);
   }
-  const stops = Object.entries(effectsOf(lab)).filter(([key, n]) => key.startsWith("group-stopped") && n > 1);
-  for (const [key, n] of stops) wrong.push(`the service was stopped ${n} times by the tool (${key})`);
+  const stops = Object.entries(effectsOf(world)).filter(
+    ([key, n]) => key.startsWith("group-stopped") && n > 1,
+  );
+  // Where the procedure itself stops it more than once, an undisturbed run says how often.
+  for (const [key, n] of shape.runbook === "backup-active" ? [] : stops)
+    wrong.push(`the service was stopped ${n} times by the tool (${key})`);
+  return wrong;
+}
+
+/** Of volumes that runs of the product made: none is left over. */
+function madeVolumes({ lab }) {
+  return [...lab.cloud.listVolumes()].filter(
+    ({ tags, state }) => tags["runbook:replaces"] !== undefined && state !== "deleted",
+  );
+}
+
+function judgeNoneLeft(world) {
+  return madeVolumes(world).map(({ id }) => `${id} was made, and is left over`);
+}
+
+/** The files are those of the cut, on both sides, and each volume that was made is in its place. */
+function judgeRestored(world) {
+  const { lab } = world;
+  const wrong = [];
+  const sides = ["server1", "server2"].map((node) => lab.volumeOf(node, "md1"));
+  for (const volume of sides) {
+    const files = volume === undefined ? {} : lab.readFiles(volume);
+    if (files["orders.txt"] !== "one" || files["late.txt"] !== undefined)
+      wrong.push(`${volume ?? "no volume"} holds ${JSON.stringify(files)}`);
+  }
+  for (const { id } of madeVolumes(world))
+    if (!sides.includes(id)) wrong.push(`${id} was made, and is in no place`);
   return wrong;
 }
 
@@ -84,13 +120,16 @@ const movedWith = (line) =>
   /^clusters\.prod\.nodes\.[^.]+\.mounts/.test(line) || /^volumes\.[^.]+\.content\.dirty/.test(line);
 
 /** Resumed at once: ends as an undisturbed run does, exactly one snapshot a volume, and no effect twice. */
-export function judgeAsUndisturbed(world, { rows, undisturbed }) {
+export function judgeAsUndisturbed(world, { rows, undisturbed, shape }) {
   const wrong = [];
   const { end, failures } = endOf(rows);
-  const counts = effectsOf(world.lab);
-  if (end !== "succeeded") wrong.push(`it ended ${end}: ${failures.join(" | ")}`);
+  const counts = effectsOf(world);
+  // A restore that met something that it cannot prove any more gives back what it found: that is judged as well.
+  if (end !== "succeeded" && !(shape.places && end === "given back"))
+    wrong.push(`it ended ${end}: ${failures.join(" | ")}`);
+  if (end !== "succeeded") return wrong;
   for (const [key, n] of Object.entries(counts))
-    if (n > (undisturbed[key] ?? 1))
+    if (n > (undisturbed[key] ?? (Object.keys(undisturbed).length === 0 ? Infinity : 1)))
       wrong.push(`${key}: ${n} times, undisturbed ${undisturbed[key] ?? 1} times`);
   for (const key of end === "succeeded" ? Object.keys(undisturbed) : [])
     if (counts[key] === undefined) wrong.push(`${key}: never, undisturbed ${undisturbed[key]} times`);

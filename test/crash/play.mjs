@@ -60,7 +60,11 @@ export async function play(one, { pace, undisturbed, keep, gate }) {
  * the last process is left alone.
  */
 async function playIn(world, one, undisturbed, result, tell) {
-  const start = ["run", "backup-standby", "--lab", "--param", `service=${one.shape.service}`];
+  const { shape } = one;
+  if (shape.lost && !(await loseFiles(world, result))) return;
+  const earlier = world.runs();
+  const start = ["run", shape.runbook, "--lab", ...shape.params.flatMap((param) => ["--param", param])];
+  const runs = () => world.runs().filter((run) => !earlier.includes(run));
   const seen = new Set();
   let args = start;
   let points = one.points ?? [];
@@ -82,7 +86,7 @@ async function playIn(world, one, undisturbed, result, tell) {
     if (!ended.killed) break;
     result.met.push(ended.point);
     points = points.filter((point) => point.id !== ended.point);
-    const [run] = world.runs();
+    const [run] = runs();
     endedBefore = run !== undefined && endOf(world.rows(run)).end !== undefined;
     if (one.change && !(await change(world, one.change, tell))) {
       result.applies = false;
@@ -91,7 +95,7 @@ async function playIn(world, one, undisturbed, result, tell) {
     // Killed before the run existed, there is nothing to resume: the next run must simply start.
     args = run === undefined ? start : ["resume", run, "--yes", "--lab"];
   }
-  const [begun] = world.runs();
+  const [begun] = runs();
   if (begun === undefined) {
     result.wrong.push(`no run began (exit code ${result.code}): ${lastLines(result.output)}`);
     return;
@@ -101,11 +105,12 @@ async function playIn(world, one, undisturbed, result, tell) {
   const rows = world.rows(begun);
   const { end, failures } = endOf(rows);
   if (end === undefined) result.wrong.push(`it said: ${lastLines(result.output)}`);
-  Object.assign(result, { end, failures, writes: seen.size, counts: effectsOf(world.lab) });
+  Object.assign(result, { end, failures, writes: seen.size, counts: effectsOf(world) });
   result.lines = world.writes().map(({ line }) => line);
   result.snapshots = world.lab.cloud.listSnapshots().length;
-  result.wrong.push(...judgeAlways(world, { rows, mayMove: one.change === "failover" }));
-  if (!one.change && undisturbed) result.wrong.push(...judgeAsUndisturbed(world, { rows, undisturbed }));
+  result.wrong.push(...judgeAlways(world, { rows, shape, mayMove: one.change === "failover" }));
+  if (!one.change && undisturbed)
+    result.wrong.push(...judgeAsUndisturbed(world, { rows, undisturbed, shape }));
   const codes = { succeeded: 0, "given back": 1, stuck: 3, refused: 4 };
   // Then there is nothing to resume, and resume says so.
   const saidSo = endedBefore && result.code === 4 && /has ended \(/.test(result.output);
@@ -114,6 +119,20 @@ async function playIn(world, one, undisturbed, result, tell) {
   result.keys = rows.map(({ kind, body }) =>
     [kind, body.unit, body.request?.verb ?? body.verb].filter((part) => part !== undefined).join(" "),
   );
+}
+
+/** A backup, and files that are lost on both sides after it. */
+async function loseFiles(world, result) {
+  const { code, said } = await world.product(["run", "backup-standby", "--lab"], { gate: world.gate });
+  if (code !== 0) {
+    result.wrong.push(`the backup before it failed: ${lastLines(said)}`);
+    return false;
+  }
+  await world.hand("delete", ["orders.txt"]);
+  await world.hand("write", ["late.txt", "after the cut"]);
+  await world.settle();
+  world.beginNow();
+  return true;
 }
 
 const lastLines = (text) => text.trim().split("\n").slice(-3).join(" / ");

@@ -54,27 +54,40 @@ export async function openWorld({ shape, pace, seed, runbook }) {
       seed,
       mirrors: shape.mirrors,
       copySeconds: 60,
+      files: { "orders.txt": "one" },
       cloud: { snapshotSeconds: 120, listLagSeconds: 20 },
     },
   });
   const { lab } = served;
   const breaches = [];
   watch(lab, (breach) => breaches.push(breach.what));
+  const from = { received: 0, effects: 0, snapshots: 0, before: worldOf(lab) };
   return {
     lab,
     pace,
     home,
     breaches,
-    before: describeWorld(lab),
+    /** What is judged begins here: what was done before was to prepare it. */
+    beginNow: () =>
+      Object.assign(from, {
+        received: lab.heart.received.length,
+        effects: lab.heart.effects.length,
+        snapshots: lab.cloud.listSnapshots().length,
+        before: worldOf(lab),
+      }),
+    before: () => from.before,
+    received: () => lab.heart.received.slice(from.received),
+    effects: () => lab.heart.effects.slice(from.effects),
+    snapshots: () => lab.cloud.listSnapshots().slice(from.snapshots),
     /** The tool's own calls that changed the world, in the order in which they began to. */
-    writes: () => lab.heart.received.filter((row) => row.class === "write"),
+    writes: () => lab.heart.received.slice(from.received).filter((row) => row.class === "write"),
     gaps: () => lab.heart.received.filter((row) => row.class === "gap").map((row) => row.line),
     product: (args, more) => runProduct(home, cwd, args, more),
     settle: () => settle(lab),
     hand: (name, words = []) => useHand(lab, name, words, "prod"),
     sleep: (worldMs) => lab.heart.clock.sleep(worldMs),
     now: () => lab.heart.clock.now(),
-    describe: () => describeWorld(lab),
+    describe: () => worldOf(lab),
     runs: () => runsIn(home),
     rows: (run) => rowsOf(home, run),
     close: async (keep = false) => {
@@ -82,6 +95,12 @@ export async function openWorld({ shape, pace, seed, runbook }) {
       if (!keep) rmSync(home, { recursive: true, force: true });
     },
   };
+}
+
+/** A setting that clp.conf does not have, and one that it has with its default, are the same (reference clusterpro 1.5). */
+function worldOf(lab) {
+  const defaults = /(\\r|\\n|\\t|\s)*<(fullcopy>1<\/fullcopy|mkfs>0<\/mkfs)>/g;
+  return JSON.parse(JSON.stringify(describeWorld(lab)).replace(defaults, ""));
 }
 
 /** Runs it to its end, or to its death: by the preload at one of the points `at`, or by `onChild`, which gets its process. */
