@@ -2,7 +2,7 @@
 import type { Ended, Question, Reply, Walk, WalkArgs } from "../engine/walk.ts";
 import type { Plan } from "../runbook/plan.ts";
 import { asFailure, type Failure } from "../errors.ts";
-import type { Context } from "./context.ts";
+import { reachableIn, type Context } from "./context.ts";
 import { complain, exitCodes, harmless } from "./exit.ts";
 import type { ByHandOptions } from "./by-hand.ts";
 import { openScreen, type Screen } from "./screen.ts";
@@ -127,10 +127,11 @@ async function sayEnd(
 }
 
 /** As a person reaches the nodes and the cloud from here; in the lab, `runbook lab paste` knows both by name. */
-async function optionsByHand(context: Context): Promise<ByHandOptions> {
+export async function optionsByHand(context: Context): Promise<ByHandOptions> {
   if (context.lab) return {};
   const { wireArgv } = await import("../drivers/clusterpro/driver.ts");
-  const { nodes, cloud } = context.cluster;
+  const { cloud } = context.cluster;
+  const nodes = reachableIn(context.cluster);
   return {
     argvFor: (request) => (request.verb.startsWith("cluster.") ? wireArgv(request) : request.argv),
     addressOf: (node) => {

@@ -2,12 +2,13 @@
 import { hostname, userInfo } from "node:os";
 import { join } from "node:path";
 
-import type { ClusterEntry, Inventory } from "../config/inventory.ts";
+import type { ClusterEntry, DrillEntry, Inventory } from "../config/inventory.ts";
 import { Failure } from "../errors.ts";
 import type { Drivers } from "../layers/connect.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Connect } from "../ports/calls.ts";
 import type { Store } from "../ports/store.ts";
+import type { DrillCheck, DrillSetting } from "../runbook/drill-setting.ts";
 import type { Params } from "../runbook/step.ts";
 import type { Setting } from "../runbook/world.ts";
 import { runbookHome } from "./home.ts";
@@ -95,7 +96,7 @@ export async function openContext(
   const { connectTo } = await import("../layers/connect.ts");
   const limits = at.lab ? unhurried(clock, at.pace) : clock;
   const shell = openSsh({
-    nodes: cluster.nodes,
+    nodes: reachableIn(cluster),
     clock: limits,
     // In the lab a minute lasts a second or less: a dead node must be noticed in the same measure.
     ...(at.lab && {
@@ -126,7 +127,10 @@ export async function openContext(
         Object.entries(cluster.nodes).map(([node, entry]) => [node, entry.instance]),
       ),
       params,
-      settings: cluster.settings,
+      settings: {
+        ...cluster.settings,
+        ...(cluster.drill && { drill: drillSettingOf(cluster, cluster.drill) }),
+      },
       house: {
         findOpenRuns: () => openRunsOn(at.store, cluster.name),
         freeBytes: () => at.store.freeBytes(),
@@ -140,6 +144,21 @@ export async function openContext(
   };
 }
 
+/** The nodes of the cluster, and the scratch node of its drills. */
+export function reachableIn({ nodes, drill }: ClusterEntry): ClusterEntry["nodes"] {
+  return drill === undefined ? nodes : { ...nodes, [drill.scratch.name]: drill.scratch };
+}
+
+function drillSettingOf({ nodes }: ClusterEntry, drill: DrillEntry): DrillSetting {
+  return {
+    node: drill.scratch.name,
+    instance: drill.scratch.instance,
+    production: Object.fromEntries(Object.entries(nodes).map(([node, { instance }]) => [node, instance])),
+    targetMinutes: drill.targetMinutes ?? null,
+    checks: drill.checks,
+  };
+}
+
 /**
  * The clock that limits calls to the lab. Its world may turn a minute in a second, but the machine under it does not: a
  * busy one needs more than the half second that is left of a limit of thirty, and no call is given up before five.
@@ -150,6 +169,28 @@ function unhurried(clock: Clock, pace: number): Clock {
 
 /** The lab's cloud knows one key, and it opens nothing else. */
 const labCredentials = { accessKeyId: "LABACCESSKEY", secretAccessKey: "lab" };
+
+/** What the lab's clients keep on each mirror. */
+const labChecks: readonly DrillCheck[] = [
+  {
+    kind: "command",
+    name: "the application's version",
+    on: "md1",
+    user: "nobody",
+    seconds: 60,
+    argv: ["cat", "app/version"],
+    stdout: "1",
+    matches: null,
+  },
+  {
+    kind: "file",
+    name: "the clients' counter is there",
+    on: "md1",
+    path: "clients/counter",
+    sha256: null,
+    seconds: 60,
+  },
+];
 
 async function labInventory(home: string): Promise<Inventory> {
   const info = await (await import("./lab-home.ts")).findLab(home);
@@ -165,6 +206,9 @@ async function labInventory(home: string): Promise<Inventory> {
         Object.entries(nodes).map(([node, entry]) => [node, { ...entry, name: node }]),
       ),
       settings: { deadManMinutes: 15, leaseMinutes: 15, copyHours: 24, acceptBareNvme: false },
+      drill: { scratch: info.scratch, targetMinutes: 15, checks: labChecks },
+      backupEveryMs: 86_400_000,
+      drillEveryMs: 7 * 86_400_000,
     },
   ]);
   return { file: "the lab", default: info.default, clusters: Object.fromEntries(clusters) };

@@ -4,7 +4,7 @@ import { later } from "../runbook/later.ts";
 import { layOut, readParams, type Unit } from "../runbook/list.ts";
 import { notHolding, withCheck } from "../runbook/plan.ts";
 import { untouched } from "../runbook/step.ts";
-import { makeWorld, someRun } from "../runbook/world.ts";
+import { makeWorld, settingFor, someRun } from "../runbook/world.ts";
 import { openContext, type WorldOptions } from "./context.ts";
 import { codeFor, exitCodes, harmless } from "./exit.ts";
 import { codeCache } from "./home.ts";
@@ -33,7 +33,7 @@ export async function doctor(
   const params = readParams(runbook, givenParams(options.param));
   const context = await openContext(options, cluster);
   try {
-    const setting = context.setting(params);
+    const setting = settingFor(runbook, context.setting(params));
     const stages = layOut(runbook, params, setting.members);
     const outcomes = new Map<string, unknown>();
     const ports = context.connect({

@@ -10,6 +10,11 @@ export function statusText(status: LabStatus, defaultCluster: string): string {
   ];
   for (const [name, cluster] of Object.entries(status.clusters))
     lines.push("", ...clusterLines(name, name === defaultCluster, cluster, worldTime));
+  const { scratch } = status;
+  lines.push(
+    "",
+    `Scratch machine ${scratch.name} (for drills): ${scratch.system}; mounted there: ${scratch.mounts.join(", ") || "nothing"}; marker of a run: ${scratch.marker ?? "none"}`,
+  );
   lines.push("", ...snapshotLines(status), "", ...volumeLines(status));
   if (status.faults > 0)
     lines.push(

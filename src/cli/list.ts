@@ -12,7 +12,13 @@ export async function list(options: { json?: boolean }): Promise<number> {
         const choices = Object.fromEntries(
           Object.entries(params).map(([param, spec]) => [
             param,
-            "named" in spec ? [spec.otherwise, `NAME of ${spec.named}`] : spec.oneOf,
+            "said" in spec
+              ? [`"…" (${spec.said})`]
+              : "named" in spec
+                ? [spec.otherwise, `NAME of ${spec.named}`]
+                : "count" in spec
+                  ? [String(spec.count), "N"]
+                  : spec.oneOf,
           ]),
         );
         return { name, title, file, params: choices };

@@ -94,9 +94,29 @@ async function build(argv: readonly string[]): Promise<Command> {
     .addOption(json())
     .action(act(async () => (await import("./run.ts")).run));
   program
+    .command("drill [point] [cluster]")
+    .description(
+      "restore a recovery point (the newest, unless named) on the scratch node, check it, throw it away",
+    )
+    .addOption(onFailure())
+    .addOption(yes())
+    .addOption(inLab())
+    .addOption(pace())
+    .addOption(inventory())
+    .addOption(json())
+    .action(act(async () => (await import("./run.ts")).drill));
+  program
     .command("status [run]")
     .description("what is running or interrupted, with its open exposures and since when")
+    .addOption(
+      new Option(
+        "--check",
+        "for monitoring: whether a backup or a drill of a cluster (named in the place of a run) is overdue; " +
+          "exits 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN",
+      ),
+    )
     .addOption(inLab())
+    .addOption(inventory())
     .addOption(json())
     .action(act(async () => (await import("./status.ts")).status));
   program
@@ -130,12 +150,31 @@ async function build(argv: readonly string[]): Promise<Command> {
     .addOption(json())
     .action(act(async () => (await import("./show.ts")).show));
   program
+    .command("report <run>")
+    .description("a run as one file to hand on: what was done, when, by whom, and what was proven")
+    .addOption(new Option("--lang <lang>", "its language").choices(["en", "ja"]).default("en"))
+    .addOption(
+      new Option("--format <format>", "one HTML file, or Markdown").choices(["html", "md"]).default("html"),
+    )
+    .addOption(new Option("--out <file>", "where it is written (else RUN.html or RUN.md here; - prints it)"))
+    .addOption(new Option("--force", "write over a file that is there"))
+    .addOption(inLab())
+    .action(act(async () => (await import("./report.ts")).report));
+  program
     .command("points [cluster]")
-    .description("recovery points, with how consistent they are and why")
+    .description("recovery points: how consistent, tested how, locked until when")
+    .addOption(new Option("--rebuild", "make the view again from the cloud alone"))
     .addOption(inLab())
     .addOption(inventory())
     .addOption(json())
     .action(act(async () => (await import("./points.ts")).points));
+  program
+    .command("sweep [cluster]")
+    .description("what is left over and costs money or is in the way, without changing anything")
+    .addOption(inLab())
+    .addOption(inventory())
+    .addOption(json())
+    .action(act(async () => (await import("./sweep.ts")).sweep));
   program
     .command("graph <runbook>")
     .description("the state machine of a runbook, as Mermaid")

@@ -329,14 +329,23 @@ function moneyOf(page: Page): string[] {
         `${stepName(page, from)} costs as long as it lasts, ${to === undefined ? "to the end of the run" : `to ${stepName(page, to)}`}`,
     );
   const made = requests.filter((request) => request.verb === "cloud.createVolume");
+  const finals = requests.filter((request) => request.verb === "cloud.createSnapshot").length;
   const kept = [
     ...cuts.map(
       (cut) => `EBS snapshot storage for ${volumesOf(page.plan, cut)}, until the snapshots are deleted`,
     ),
+    ...(finals === 0
+      ? []
+      : [
+          `EBS snapshot storage for ${finals === 1 ? "1 volume" : `${finals} volumes`}, until a person deletes it`,
+        ]),
     ...(made.length === 0
       ? []
       : [
-          `EBS storage for ${sizesOf(made)}, beside the old ones, which are kept until somebody deletes them`,
+          // What this run itself deletes again stands beside nothing.
+          requests.some((request) => request.verb === "cloud.deleteVolume")
+            ? `EBS storage for ${sizesOf(made)}, until they are deleted again`
+            : `EBS storage for ${sizesOf(made)}, beside the old ones, which are kept until somebody deletes them`,
         ]),
     ...costs,
   ];

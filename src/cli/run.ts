@@ -15,6 +15,15 @@ export interface RunOptions extends WorldOptions {
   readonly json?: boolean;
 }
 
+/** `run drill`, with the point in short. */
+export async function drill(
+  point: string | undefined,
+  cluster: string | undefined,
+  options: Omit<RunOptions, "param">,
+): Promise<number> {
+  return run("drill", cluster, { ...options, param: [`point=${point ?? "newest"}`] });
+}
+
 export async function run(what: string, cluster: string | undefined, options: RunOptions): Promise<number> {
   const file = /[./]/.test(what) || existsSync(what) ? what : undefined;
   if (file !== undefined && (options.param ?? []).length > 0)

@@ -10,10 +10,13 @@ import { seeRun, seeRuns, type RunSeen } from "./runs-seen.ts";
 
 interface StatusOptions extends WorldOptions {
   readonly json?: boolean;
+  readonly check?: boolean;
 }
 
-/** What is running or waits, with open exposures; or one run, whatever its state. */
+/** What is running or waits, with open exposures; or one run, whatever its state. With `--check`, what is overdue. */
 export async function status(run: string | undefined, options: StatusOptions): Promise<number> {
+  // There the word names a cluster.
+  if (options.check === true) return (await import("./overdue.ts")).checkOverdue(run, options);
   const { store, clock } = await (run === undefined ? openPlace(options) : openPlaceOf(run, options));
   const all = run === undefined ? await seeRuns(store) : [await seeRun(store, run)];
   const shown =

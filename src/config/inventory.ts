@@ -12,6 +12,7 @@ import type * as Yaml from "yaml";
 import { Failure } from "../errors.ts";
 import { nearest } from "./nearest.ts";
 import { findMistakes, findSecrets, findUnknownKeys, type Mistake, type PathPart } from "./mistakes.ts";
+import type { DrillCheck } from "../runbook/drill-setting.ts";
 import { inventorySchema, type InventoryFile } from "./schema.ts";
 
 const require = createRequire(import.meta.url);
@@ -31,6 +32,18 @@ export interface ClusterEntry {
   /** Exactly two, in the file's order. */
   readonly nodes: { readonly [name: string]: NodeEntry };
   readonly settings: ClusterSettings;
+  readonly drill?: DrillEntry;
+  /** How old the newest backup, and the newest drill that passed, may become (`status --check`). */
+  readonly backupEveryMs?: number;
+  readonly drillEveryMs?: number;
+}
+
+export interface DrillEntry {
+  /** A machine of its own, reached as a node is; its name is `scratch.name`. */
+  readonly scratch: NodeEntry;
+  readonly targetMinutes?: number;
+  /** In the file's order. */
+  readonly checks: readonly DrillCheck[];
 }
 
 export interface CloudEntry {
@@ -38,6 +51,8 @@ export interface CloudEntry {
   readonly region: string;
   readonly profile?: string;
   readonly endpoint?: string;
+  /** What things cost here, in the place of those that `sweep` remembers; names as in src/cli/prices.ts. */
+  readonly prices?: { readonly [name: string]: number };
 }
 
 export interface NodeEntry {
@@ -210,21 +225,132 @@ function findContradictions(value: InventoryFile): Mistake[] {
           what: `expected another instance than that of ${other}, found ${show(instance)} again`,
         });
     }
+    if (cluster.drill) mistakes.push(...findDrillContradictions(name, cluster.drill, value));
   }
   return mistakes;
 }
 
+type DrillFile = NonNullable<InventoryFile["clusters"][string]["drill"]>;
+type CheckFile = DrillFile["checks"][number];
+
+function findDrillContradictions(cluster: string, drill: DrillFile, value: InventoryFile): Mistake[] {
+  const mistakes: Mistake[] = [];
+  const at = ["clusters", cluster, "drill"] as const;
+  const { node: scratch, instance } = drill.scratch;
+  // What is restored there is thrown away, and so may be whatever else is on that machine.
+  for (const [other, { nodes }] of Object.entries(value.clusters))
+    for (const [node, entry] of Object.entries(nodes)) {
+      if (entry.instance === instance)
+        mistakes.push({
+          path: [...at, "scratch", "instance"],
+          what: `expected a machine of its own, found that of ${node} of ${other}`,
+        });
+      if (node === scratch)
+        mistakes.push({
+          path: [...at, "scratch", "node"],
+          what: `expected a name of its own, found that of a node of ${other}`,
+        });
+    }
+  const seen = new Set<string>();
+  for (const [i, each] of drill.checks.entries()) {
+    const here = [...at, "checks", i];
+    if (seen.has(each.name))
+      mistakes.push({
+        path: [...here, "name"],
+        what: `expected a name of its own, found ${show(each.name)} again`,
+      });
+    seen.add(each.name);
+    const kinds = checkKinds.filter((kind) => each[kind] !== undefined);
+    const [kind] = kinds;
+    if (kind === undefined || kinds.length > 1) {
+      mistakes.push({
+        path: here,
+        what: `expected one of ${checkKinds.join(", ")}, found ${kinds.length === 0 ? "none" : kinds.join(" and ")}`,
+      });
+      continue;
+    }
+    if (kind !== "http" && each.on === undefined)
+      mistakes.push({ path: here, what: "expected `on` with the name of a mirror, found nothing" });
+    if (each.stdout !== undefined && each.matches !== undefined)
+      mistakes.push({ path: here, what: "expected `stdout` or `matches`, found both" });
+    const known = ["name", "seconds", kind, ...keysOf[kind]];
+    const stray = Object.keys(each).filter(
+      (key) => each[key as keyof CheckFile] !== undefined && !known.includes(key),
+    );
+    if (stray.length > 0)
+      mistakes.push({
+        path: here,
+        what: `expected nothing that \`${kind}\` does not have, found ${stray.join(", ")}`,
+      });
+  }
+  return mistakes;
+}
+
+const checkKinds = ["command", "file", "http"] as const;
+const keysOf: { readonly [kind in (typeof checkKinds)[number]]: readonly string[] } = {
+  command: ["on", "stdout", "matches", "user"],
+  file: ["on", "sha256"],
+  http: ["status", "contains"],
+};
+
+/** With the defaults where the file says nothing; `findContradictions` has seen that it is one of the three. */
+function finishCheck(each: CheckFile): DrillCheck {
+  const { name, seconds = 60, on = "" } = each;
+  if (each.command !== undefined)
+    return {
+      kind: "command",
+      name,
+      seconds,
+      on,
+      user: each.user ?? "nobody",
+      argv: each.command,
+      stdout: each.stdout ?? null,
+      matches: each.matches ?? null,
+    };
+  if (each.file !== undefined)
+    return { kind: "file", name, seconds, on, path: each.file, sha256: each.sha256 ?? null };
+  return {
+    kind: "http",
+    name,
+    seconds,
+    url: each.http ?? "",
+    status: each.status ?? 200,
+    contains: each.contains ?? null,
+  };
+}
+
+function finishDrill(file: string, { scratch: { node, ...rest }, target, checks }: DrillFile): DrillEntry {
+  return withoutGaps({
+    scratch: finishNode(file, node, rest),
+    targetMinutes: target,
+    checks: checks.map(finishCheck),
+  });
+}
+
+const unitMs: { readonly [unit: string]: number } = { h: 3_600_000, d: 86_400_000, w: 604_800_000 };
+
+/** As "36h"; the schema lets nothing else through. */
+function durationMs(text: string | undefined): number | undefined {
+  return text === undefined ? undefined : Number(text.slice(0, -1)) * (unitMs[text.slice(-1)] ?? 0);
+}
+
 function finish(file: string, value: InventoryFile): Inventory {
-  const clusters = Object.entries(value.clusters).map(([name, { manager, cloud, nodes, settings }]) => {
+  const clusters = Object.entries(value.clusters).map(([name, cluster]) => {
+    const { manager, cloud, nodes, settings, drill } = cluster;
     const entries = Object.entries(nodes).map(
       ([node, entry]) => [node, finishNode(file, node, entry)] as const,
     );
     const entry: ClusterEntry = {
       name,
       manager,
-      cloud: withoutGaps(cloud),
+      cloud: withoutGaps({ ...cloud, prices: cloud.prices && withoutGaps(cloud.prices) }),
       nodes: Object.fromEntries(entries),
       settings: { ...defaultSettings, ...withoutGaps(settings ?? {}) },
+      ...withoutGaps({
+        drill: drill && finishDrill(file, drill),
+        backupEveryMs: durationMs(cluster.backupEvery),
+        drillEveryMs: durationMs(cluster.drillEvery),
+      }),
     };
     return [name, entry] as const;
   });

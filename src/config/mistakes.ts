@@ -68,7 +68,13 @@ export function findMistakes(yaml: typeof Yaml, text: string): Parsed {
 /** Keys that the schema does not know, at any depth, with what was probably meant. */
 export function findUnknownKeys(value: unknown, schema: Keys, path: readonly PathPart[] = []): Mistake[] {
   const inner = schema.type === "optional" ? (schema.wrapped ?? schema) : schema;
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return [];
+  if (typeof value !== "object" || value === null) return [];
+  if (Array.isArray(value)) {
+    const { item } = inner;
+    return item === undefined
+      ? []
+      : value.flatMap((held, index) => findUnknownKeys(held, item, [...path, index]));
+  }
   const { entries } = inner;
   return Object.entries(value).flatMap(([key, held]) => {
     if (inner.type === "record" && inner.value !== undefined)
@@ -122,6 +128,12 @@ function findLine(
   let offset = startOf(yaml, node) ?? 0;
   for (const [index, part] of path.entries()) {
     if (yaml.isAlias(node)) node = node.resolve(document);
+    if (yaml.isSeq(node)) {
+      const item: unknown = node.items[Number(part)];
+      offset = startOf(yaml, item) ?? offset;
+      node = item;
+      continue;
+    }
     if (!yaml.isMap(node)) break;
     const pair = node.items.find(
       (item) => yaml.isScalar(item.key) && String(item.key.value) === String(part),

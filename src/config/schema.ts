@@ -21,18 +21,32 @@ export function inventorySchema(v: typeof Valibot) {
   );
   const path = text(/^(?!~[^/])[^\0\n-][^\0\n]*$/, "a path, absolute, below ~/ or relative to this file");
 
-  const node = v.object(
+  const nodeKeys = {
+    address: text(/^[A-Za-z0-9_:[][A-Za-z0-9_.:%[\]-]{0,252}$/, "a host name or an IP address"),
+    port: v.optional(wholeFrom(1, 65535)),
+    user: v.optional(text(/^[A-Za-z0-9_][A-Za-z0-9_.@\\$-]{0,63}$/, "a login name")),
+    identity: v.optional(path),
+    knownHosts: v.optional(path),
+    sudo: v.optional(yesOrNo),
+    jump: v.optional(
+      text(/^[A-Za-z0-9_[][A-Za-z0-9_.:@%,[\]-]{0,252}$/, "a gateway as HOST, USER@HOST or USER@HOST:PORT"),
+    ),
+    instance: text(/^i-[0-9A-Za-z]{1,40}$/, 'the id of an instance, as "i-0123456789abcdef0"'),
+  };
+  const node = v.object(nodeKeys, mapping);
+  const price = v.optional(numberFrom(0, 1000));
+  const prices = v.object(
     {
-      address: text(/^[A-Za-z0-9_:[][A-Za-z0-9_.:%[\]-]{0,252}$/, "a host name or an IP address"),
-      port: v.optional(wholeFrom(1, 65535)),
-      user: v.optional(text(/^[A-Za-z0-9_][A-Za-z0-9_.@\\$-]{0,63}$/, "a login name")),
-      identity: v.optional(path),
-      knownHosts: v.optional(path),
-      sudo: v.optional(yesOrNo),
-      jump: v.optional(
-        text(/^[A-Za-z0-9_[][A-Za-z0-9_.:@%,[\]-]{0,252}$/, "a gateway as HOST, USER@HOST or USER@HOST:PORT"),
-      ),
-      instance: text(/^i-[0-9A-Za-z]{1,40}$/, 'the id of an instance, as "i-0123456789abcdef0"'),
+      fastRestoreHour: price,
+      snapshotGiBMonth: price,
+      archiveGiBMonth: price,
+      gp2GiBMonth: price,
+      gp3GiBMonth: price,
+      io1GiBMonth: price,
+      io2GiBMonth: price,
+      st1GiBMonth: price,
+      sc1GiBMonth: price,
+      standardGiBMonth: price,
     },
     mapping,
   );
@@ -44,6 +58,7 @@ export function inventorySchema(v: typeof Valibot) {
       endpoint: v.optional(
         text(/^https?:\/\/[A-Za-z0-9.[\]:_-]+(\/[^\s?#]*)?$/, 'an address, as "https://ec2.example.com"'),
       ),
+      prices: v.optional(prices),
     },
     mapping,
   );
@@ -56,12 +71,48 @@ export function inventorySchema(v: typeof Valibot) {
     },
     mapping,
   );
+  const words = "a list of words, as [cat, app/version]";
+  const line = text(/^[^\0]*$/, "text");
+  const drillCheck = v.object(
+    {
+      name: text(/^\S[^\0\n]{0,79}$/, "a name of one line, 80 characters at most"),
+      on: v.optional(name),
+      command: v.optional(v.pipe(v.array(text(/^[^\0]*$/, "a word"), words), v.minLength(1, words))),
+      stdout: v.optional(line),
+      matches: v.optional(v.pipe(line, v.check(isPattern, "a regular expression"))),
+      user: v.optional(text(/^[A-Za-z_][A-Za-z0-9_.-]{0,31}$/, "the name of a user of the scratch node")),
+      file: v.optional(
+        text(/^(?![-/])(?!.*(^|\/)\.\.(\/|$))[^\0\n]+$/, "a path below the mirror, as orders/today.csv"),
+      ),
+      sha256: v.optional(text(/^[0-9a-f]{64}$/, "64 hexadecimal digits, in small letters")),
+      http: v.optional(text(/^https?:\/\/[^\s"'\\]+$/, 'an address, as "http://127.0.0.1:8080/health"')),
+      status: v.optional(wholeFrom(100, 599)),
+      contains: v.optional(line),
+      seconds: v.optional(wholeFrom(1, 1800)),
+    },
+    mapping,
+  );
+  const checks = "a list of at least one check";
+  const drill = v.object(
+    {
+      scratch: v.object({ node: name, ...nodeKeys }, mapping),
+      target: v.optional(numberFrom(1, 10_080)),
+      checks: v.pipe(v.array(drillCheck, checks), v.minLength(1, checks)),
+    },
+    mapping,
+  );
+  const duration = v.optional(
+    text(/^[1-9]\d{0,3}[hdw]$/, 'a duration in hours, days or weeks, as "36h" or "7d"'),
+  );
   const cluster = v.object(
     {
       manager: v.literal("clusterpro", '"clusterpro"'),
       cloud,
       nodes: v.record(name, node, mapping),
       settings: v.optional(settings),
+      drill: v.optional(drill),
+      backupEvery: duration,
+      drillEvery: duration,
     },
     mapping,
   );
@@ -79,4 +130,14 @@ export interface Keys {
   readonly entries?: { readonly [key: string]: Keys };
   readonly value?: Keys;
   readonly wrapped?: Keys;
+  /** What each element of a list is. */
+  readonly item?: Keys;
+}
+
+function isPattern(text: string): boolean {
+  try {
+    return new RegExp(text, "m") instanceof RegExp;
+  } catch {
+    return false;
+  }
 }

@@ -1,6 +1,6 @@
 /**
  * A whole lab: a production and a staging cluster of two nodes each, in two zones of one cloud, as a newcomer would
- * find them: groups online on the first node, mirrors GREEN, nothing suspended.
+ * find them: groups online on the first node, mirrors GREEN, nothing suspended. Beside them a scratch machine for drills.
  */
 import type { LabClock } from "./clock.ts";
 import { Cloud, type CloudOptions } from "./cloud.ts";
@@ -74,18 +74,25 @@ const plans = [
   },
 ] as const;
 
+export const scratchName = "scratch1";
+
 export class Lab {
   readonly heart: Heart;
   readonly cloud: Cloud;
   readonly clusters: ReadonlyMap<string, LabCluster>;
+  /** Those of the clusters, and the scratch node. */
   readonly nodes: ReadonlyMap<string, LabNode>;
+  /** A machine of its own, for drills: a member of no cluster. */
+  readonly scratch: LabNode;
   readonly shell: LabShell;
 
-  constructor(heart: Heart, cloud: Cloud, clusters: readonly LabCluster[]) {
+  constructor(heart: Heart, cloud: Cloud, clusters: readonly LabCluster[], scratch: LabNode) {
     this.heart = heart;
     this.cloud = cloud;
     this.clusters = new Map(clusters.map((cluster) => [cluster.name, cluster]));
-    this.nodes = new Map(clusters.flatMap(({ members }) => members.map(({ node }) => [node.name, node])));
+    this.scratch = scratch;
+    const nodes = [...clusters.flatMap(({ members }) => members.map(({ node }) => node)), scratch];
+    this.nodes = new Map(nodes.map((node) => [node.name, node]));
     this.shell = new LabShell(this.nodes);
   }
 
@@ -200,7 +207,7 @@ export function buildLab(options: LabOptions): Lab {
   const heart = new Heart(options.clock, options.seed);
   const cloud = new Cloud(heart, options.cloud);
   const clusters = plans.map((plan) => buildCluster(heart, cloud, plan, options));
-  const lab = new Lab(heart, cloud, clusters);
+  const lab = new Lab(heart, cloud, clusters, buildScratch(heart, cloud, options));
 
   const byInstance = new Map([...lab.nodes.values()].map((node) => [node.instance, node]));
   cloud.listen({
@@ -219,13 +226,50 @@ export function buildLab(options: LabOptions): Lab {
     };
   });
   // The agent of a mirror keeps its partitions open, mounted or not.
-  cloud.describeOpen((volume) =>
-    clusters.some(({ mirrors }) => mirrors.some(({ loaded }) => [...loaded.values()].includes(volume))),
+  cloud.describeOpen(
+    (volume) =>
+      clusters.some(({ mirrors }) => mirrors.some(({ loaded }) => [...loaded.values()].includes(volume))) ||
+      lab.scratch.disks.mounted().includes(volume),
   );
   // What the building did is no history of the world.
   heart.effects.length = 0;
   heart.received.length = 0;
   return lab;
+}
+
+/**
+ * One machine beside the clusters, in the first zone, with a root disk alone. It is built last, with ids of its own and dice
+ * that are put back, so that the rest of the world plays as it would without.
+ */
+function buildScratch(heart: Heart, cloud: Cloud, options: LabOptions): LabNode {
+  const { nvme = true } = options;
+  const zone = cloud.settings.zones[0] ?? "";
+  const instance = cloud.addInstance({
+    id: "i-0a0000005c7a7c001",
+    name: scratchName,
+    zone,
+    type: nvme ? "m5.large" : "t2.large",
+    nvme,
+    onGuestShutdown: "stop",
+    capacityReserved: false,
+    tags: { Name: scratchName },
+    state: "running",
+  });
+  const root = cloud.addVolume({
+    id: "vol-0a0000005c7a7c001",
+    sizeGiB: 30,
+    type: "gp3",
+    zone,
+    content: { kind: "root", data: {}, control: { disk: "5c7a7c00" }, dirty: false },
+    tags: { Name: `${scratchName} root` },
+  });
+  cloud.attach(instance, root, "/dev/xvda");
+  const times = { ...defaultNodeTimes, ...options.nodeTimes };
+  const node = new LabNode({ name: scratchName, instance, heart, hardware: cloud, times });
+  heart.aside(() => node.startUp());
+  const all = { ...textCommands, ...fileCommands, ...processCommands, ...diskCommands, ...systemCommands };
+  for (const [name, command] of Object.entries(all)) node.commands.set(name, command);
+  return node;
 }
 
 function buildCluster(

@@ -29,6 +29,8 @@ export interface LabInfo {
   readonly clusters: {
     readonly [name: string]: { readonly nodes: { readonly [name: string]: LabNodeInfo } };
   };
+  /** For drills: a member of no cluster. */
+  readonly scratch: { readonly name: string } & LabNodeInfo;
   readonly default: string;
 }
 

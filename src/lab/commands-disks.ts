@@ -164,8 +164,8 @@ const findmnt: CommandFunction = (context) => {
     .mountTable()
     .filter(({ device, point }) => wanted.length === 0 || wanted.includes(device) || wanted.includes(point));
   if (found.length === 0) return 1;
-  const rows = found.map(({ device, point, type }) =>
-    pick(context, columns, { TARGET: point, SOURCE: device, FSTYPE: type, OPTIONS: "rw,relatime" }),
+  const rows = found.map(({ device, point, type, options: how = "rw,relatime" }) =>
+    pick(context, columns, { TARGET: point, SOURCE: device, FSTYPE: type, OPTIONS: how }),
   );
   if (json) context.out(`${JSON.stringify({ filesystems: rows }, undefined, 3)}\n`);
   else {
@@ -184,20 +184,78 @@ const mountpoint: CommandFunction = (context) => {
 };
 
 const mount: CommandFunction = (context) => {
-  if (context.argv.length > 1) gapIn(context, "mounting by hand");
-  for (const { device, point, type } of context.node.disks.mountTable())
-    context.out(`${device} on ${point} type ${type} (rw,relatime)\n`);
-  return 0;
+  const { disks, heart, name } = context.node;
+  if (context.argv.length === 1) {
+    for (const { device, point, type, options: how = "rw,relatime" } of disks.mountTable())
+      context.out(`${device} on ${point} type ${type} (${how})\n`);
+    return 0;
+  }
+  const { values, rest } = options(context, "", "ot");
+  const [device = "", point = ""] = rest;
+  if (rest.length !== 2) gapIn(context, "mounting by fstab");
+  const at = context.path(point);
+  const refused = context.change(() => {
+    const why = disks.mountByHand(device, at, (values.get("o") ?? "rw").split(","));
+    if (why === undefined)
+      heart.effect(`${device} mounted at ${at} on ${name}`, {
+        kind: "mounted",
+        node: name,
+        device,
+        point: at,
+      });
+    return why;
+  });
+  if (refused === undefined) return 0;
+  context.err(`${refused}\n`);
+  // "mount failure", as mount(8) has it.
+  return 32;
 };
 
 const umount: CommandFunction = (context) => {
+  const { disks, heart, name, holders } = context.node;
   const [, point = ""] = context.argv;
-  if (!context.node.disks.mountTable().some((each) => each.point === point)) {
+  const mounted = disks.mountTable().find((each) => each.point === point);
+  if (!mounted) {
     context.err(`umount: ${point}: not mounted.\n`);
     return 32;
   }
-  context.err(`umount: ${point}: target is busy.\n`);
-  return 32;
+  // Those of a mirror belong to the product, which holds them.
+  if (mounted.options === undefined || holders.some(({ mountPoint }) => mountPoint === point)) {
+    context.err(`umount: ${point}: target is busy.\n`);
+    return 32;
+  }
+  context.change(() => {
+    disks.unmountByHand(point);
+    heart.effect(`${point} unmounted on ${name}`, { kind: "unmounted", node: name, point });
+  });
+  return 0;
+};
+
+/** blkid -p -o value -s TYPE DEVICE: 2 where nothing is recognized (blkid(8)). */
+const blkid: CommandFunction = (context) => {
+  const { set, values, rest } = options(context, "p", "os");
+  if (!set.has("p") || values.get("o") !== "value" || values.get("s") !== "TYPE") gapIn(context, "this form");
+  const found = context.node.disks.find(rest[0] ?? "");
+  if (!found || found.disk.content.kind === "blank") return 2;
+  if (found.disk.content.kind === "mirror" && found.partition.number !== 2) return 2;
+  context.out("xfs\n");
+  return 0;
+};
+
+/** The head of its output is xfsprogs' own (logprint/log_print_trans.c); the numbers and the device are invented. */
+const xfsLogprint: CommandFunction = (context) => {
+  const { rest } = options(context, "t");
+  const found = context.node.disks.find(rest[0] ?? "");
+  if (found?.disk.content.kind !== "mirror" || found.partition.number !== 2) {
+    context.err(`xfs_logprint: ${rest[0] ?? ""} is not a valid XFS filesystem\n`);
+    return 1;
+  }
+  const { dirty } = found.disk.content;
+  context.out(
+    "xfs_logprint:\n    data device: 0x10302\n    log device: 0x10302 daddr: 41943072 length: 20480\n\n",
+  );
+  context.out(`    log tail: 451 head: ${dirty ? 1203 : 451} state: ${dirty ? "<DIRTY>" : "<CLEAN>"}\n\n`);
+  return 0;
 };
 
 /** fuser [-v] [-m] [-M] PATH…: process numbers to stdout, everything else to stderr. */
@@ -231,5 +289,7 @@ export const diskCommands: { readonly [name: string]: CommandFunction } = {
   mountpoint,
   mount,
   umount,
+  blkid,
+  xfs_logprint: xfsLogprint,
   fuser,
 };

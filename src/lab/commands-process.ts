@@ -181,6 +181,48 @@ const print =
     return 0;
   };
 
+/** Its words up to the command, of which those that take a value have two forms (setpriv(1)). */
+const setpriv = pass((args) => {
+  let rest = args;
+  while (rest[0]?.startsWith("--"))
+    rest = /^--(reuid|regid|groups|securebits)$/.test(rest[0]) ? rest.slice(2) : rest.slice(1);
+  return rest;
+});
+
+/** The users that a small installation has, with their group's number the same. */
+const users: { readonly [name: string]: number } = { root: 0, nobody: 65534, "": 0 };
+
+const id: CommandFunction = (context) => {
+  const { set, rest } = options(context, "ugn");
+  const [name = ""] = rest;
+  const number = users[name];
+  if (number === undefined) {
+    context.err(`id: '${name}': no such user\n`);
+    return 1;
+  }
+  const word = name === "" ? "root" : name;
+  if (set.has("n")) context.out(`${word}\n`);
+  else if (set.has("u") || set.has("g")) context.out(`${number}\n`);
+  else context.out(`uid=${number}(${word}) gid=${number}(${word}) groups=${number}(${word})\n`);
+  return 0;
+};
+
+/** What answers over HTTP on a node is in `pages`; the rest is refused, with curl's own exit statuses (curl(1)). */
+const curl: CommandFunction = (context) => {
+  const { argv, node } = context;
+  const url = argv.at(-1) ?? "";
+  const format = argv[argv.indexOf("-w") + 1] ?? "";
+  if (!argv.includes("-w")) gapIn(context, "without -w");
+  const page = node.pages.get(url);
+  if (page === undefined) {
+    context.err(`curl: (7) Failed to connect to ${url}\n`);
+    return 7;
+  }
+  context.out(page.body);
+  context.out(format.replaceAll("\\n", "\n").replaceAll("%{http_code}", String(page.status)));
+  return 0;
+};
+
 export const processCommands: { readonly [name: string]: CommandFunction } = {
   true: () => 0,
   false: () => 1,
@@ -198,14 +240,9 @@ export const processCommands: { readonly [name: string]: CommandFunction } = {
   uptime,
   cmp,
   sync: () => 0,
-  id: (context) =>
-    print((c) =>
-      c.argv.includes("-u")
-        ? "0"
-        : c.argv.includes("-un")
-          ? "root"
-          : "uid=0(root) gid=0(root) groups=0(root)",
-    )(context),
+  id,
+  setpriv,
+  curl,
   whoami: print(() => "root"),
   hostname: print((context) => context.node.name),
   uname: print((context) =>

@@ -7,6 +7,7 @@ import type { Json } from "../ports/driver.ts";
 import { withoutCounter, type Lab } from "./build.ts";
 import { confFile, type Member } from "./cluster-settings.ts";
 import type { LabCluster } from "./cluster.ts";
+import type { LabNode } from "./node.ts";
 
 type JsonObject = { readonly [key: string]: Json };
 
@@ -15,6 +16,7 @@ export function describeWorld(lab: Lab): JsonObject {
     clusters: Object.fromEntries(
       [...lab.clusters.values()].map((cluster) => [cluster.name, describeCluster(cluster)]),
     ),
+    scratch: describeNode(lab.scratch),
     instances: Object.fromEntries(
       lab.cloud.listInstances().map((instance) => [
         instance.name,
@@ -100,6 +102,15 @@ function describeMember(member: Member): JsonObject {
       .sort(),
     configuration: node.files.find(confFile) ? node.files.read(confFile) : "",
     runbook: { ...node.files.tree("/var/lib/runbook") },
+    mounts: node.files.mounts.map(({ point }) => point),
+  };
+}
+
+function describeNode(node: LabNode): JsonObject {
+  return {
+    state: node.state,
+    processes: [...node.processes.values()].filter(({ detached }) => detached).map(({ name }) => name),
+    files: { ...node.files.tree("/run"), ...node.files.tree("/var/lib/runbook") },
     mounts: node.files.mounts.map(({ point }) => point),
   };
 }

@@ -14,12 +14,15 @@ export interface Mount {
   readonly point: string;
   readonly device: string;
   readonly type: string;
+  /** As /proc/mounts has them; "rw,relatime" if not said. */
+  readonly options?: string;
   read(): { readonly [path: string]: string };
   write(path: string, text: string | undefined): void;
 }
 
 export class FileError extends Error {
-  readonly code: "ENOENT" | "EEXIST" | "ENOTDIR" | "EISDIR" | "ENOTEMPTY" | "ELOOP" | "ENOSPC" | "EBUSY";
+  readonly code:
+    "ENOENT" | "EEXIST" | "ENOTDIR" | "EISDIR" | "ENOTEMPTY" | "ELOOP" | "ENOSPC" | "EBUSY" | "EROFS";
   constructor(code: FileError["code"]) {
     super(messages[code]);
     this.name = "FileError";
@@ -36,6 +39,7 @@ const messages = {
   ELOOP: "Too many levels of symbolic links",
   ENOSPC: "No space left on device",
   EBUSY: "Device or resource busy",
+  EROFS: "Read-only file system",
 } as const;
 
 export type FileChange =

@@ -50,6 +50,8 @@ export class LabNode {
   readonly processes = new Map<number, Process>();
   /** What holds a mount point besides the cluster, as fuser would list it; set by a tester's hand. */
   readonly holders: { readonly mountPoint: string; readonly command: string; readonly pid: number }[] = [];
+  /** What a web server on it answers, by address; set by a tester's hand. */
+  readonly pages = new Map<string, { readonly status: number; readonly body: string }>();
   /** "down": its system has ended, power is still on. */
   state: "off" | "booting" | "up" | "stopping" | "down" = "off";
   bootId = "";

@@ -131,6 +131,7 @@ export async function serveLab(options: ServeOptions): Promise<ServedLab> {
         { nodes: Object.fromEntries(names.map((node) => [node, nodeInfo(node)])) },
       ]),
     ),
+    scratch: { name: lab.scratch.name, ...nodeInfo(lab.scratch.name) },
     default: defaultCluster,
   };
   const ports = Object.fromEntries([...servers].map(([name, { port }]) => [name, port]));

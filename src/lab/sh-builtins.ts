@@ -38,6 +38,8 @@ export interface Streams {
   readonly stdin: Input;
   readonly out: Sink;
   readonly err: Sink;
+  /** Descriptor 3, where a script made one. */
+  readonly third?: Sink | undefined;
 }
 
 interface BackgroundJob {

@@ -345,11 +345,18 @@ export class ShellRun implements Variables {
               ? { ...streams, stdin: new Input("") }
               : fd === 1
                 ? { ...streams, out: () => undefined }
-                : { ...streams, err: () => undefined };
+                : fd === 2
+                  ? { ...streams, err: () => undefined }
+                  : { ...streams, third: undefined };
         else {
-          const from = name === "1" ? streams.out : name === "2" ? streams.err : undefined;
-          if (!from || fd === 0) this.fail(`${name}: bad fd number`);
-          streams = fd === 1 ? { ...streams, out: from } : { ...streams, err: from };
+          const from = { 1: streams.out, 2: streams.err, 3: streams.third }[name];
+          if (!from || fd === 0 || fd > 3) this.fail(`${name}: bad fd number`);
+          streams =
+            fd === 1
+              ? { ...streams, out: from }
+              : fd === 2
+                ? { ...streams, err: from }
+                : { ...streams, third: from };
         }
         continue;
       }

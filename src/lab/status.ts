@@ -1,6 +1,7 @@
 /** The state of a lab's world, as one looks at it from above: what no single node or cloud would tell. */
 import type { Lab } from "./build.ts";
 import type { LabCluster } from "./cluster.ts";
+import type { LabNode } from "./node.ts";
 import type { Member } from "./cluster-settings.ts";
 
 export interface LabStatus {
@@ -9,6 +10,7 @@ export interface LabStatus {
   /** What is under way, a phrase each. */
   readonly busy: readonly string[];
   readonly clusters: { readonly [name: string]: ClusterStatus };
+  readonly scratch: ScratchStatus;
   readonly snapshots: readonly SnapshotStatus[];
   readonly volumes: readonly VolumeStatus[];
   /** Faults that wait to strike. */
@@ -42,6 +44,16 @@ export interface NodeStatus {
   readonly suspendedMonitors: readonly string[];
   readonly marker: string | null;
   readonly timers: readonly string[];
+}
+
+/** The machine for drills. */
+export interface ScratchStatus {
+  readonly name: string;
+  readonly instance: string;
+  readonly instanceState: string;
+  readonly system: NodeStatus["system"];
+  readonly marker: string | null;
+  readonly mounts: readonly string[];
 }
 
 export interface MirrorStatus {
@@ -84,6 +96,14 @@ export function statusOf(lab: Lab, pace: number, mistakes: readonly string[]): L
     clusters: Object.fromEntries(
       [...lab.clusters.values()].map((cluster) => [cluster.name, clusterStatus(lab, cluster)]),
     ),
+    scratch: {
+      name: lab.scratch.name,
+      instance: lab.scratch.instance,
+      instanceState: cloud.getInstance(lab.scratch.instance).state.now.state,
+      system: lab.scratch.state,
+      marker: markerOf(lab.scratch),
+      mounts: lab.scratch.files.mounts.map(({ point }) => point),
+    },
     snapshots: cloud.listSnapshots().map((snapshot) => ({
       id: snapshot.id,
       volume: snapshot.volume,
@@ -142,7 +162,6 @@ function clusterStatus(lab: Lab, cluster: LabCluster): ClusterStatus {
 
 function nodeStatus(lab: Lab, { node, core, suspended }: Member): NodeStatus {
   const instance = lab.cloud.getInstance(node.instance);
-  const fence = "/var/lib/runbook/lock/fence";
   return {
     instance: node.instance,
     instanceState: instance.state.now.state,
@@ -155,9 +174,14 @@ function nodeStatus(lab: Lab, { node, core, suspended }: Member): NodeStatus {
     bootedAt: node.alive ? node.bootedAt : null,
     boots: node.boots,
     suspendedMonitors: [...suspended].sort(),
-    marker: node.files.find(fence)?.kind === "file" ? node.files.read(fence).trim() : null,
+    marker: markerOf(node),
     timers: [...node.systemd.timers.keys()].sort(),
   };
+}
+
+function markerOf({ files }: LabNode): string | null {
+  const fence = "/var/lib/runbook/lock/fence";
+  return files.find(fence)?.kind === "file" ? files.read(fence).trim() : null;
 }
 
 /** What changes by itself now, so that a person would wait before the next command. */

@@ -141,6 +141,13 @@ export class Heart {
     return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
   }
 
+  /** Throws dice that nothing else will feel: what comes after is thrown as if this had not been. */
+  aside(act: () => void): void {
+    const before = this.#random;
+    act();
+    this.#random = before;
+  }
+
   /** A new id, as "snap-0000000000000012a". */
   newId(prefix: string): string {
     this.#serial += 1;

@@ -74,6 +74,26 @@ export interface Snapshot {
  */
 export type FastRestoreState = "off" | "enabling" | "optimizing" | "enabled" | "disabling";
 
+/** Who would miss a snapshot if it were gone. */
+export interface References {
+  readonly snapshot: string;
+  /** Volumes made from it that are there. The cloud lets it go all the same; who works on them may want it again. */
+  readonly volumes: readonly Volume[];
+  /** Machine images that hold it: while there is one, the cloud does not let it go. */
+  readonly images: readonly string[];
+  /** Accounts that it is shared with, "all" for everybody. */
+  readonly sharedWith: readonly string[];
+}
+
+export interface Lock {
+  /** In the cloud's own word. */
+  readonly state: string;
+  /** Nothing while the snapshot is pending, and the time of its lock has not begun. */
+  readonly until: string | undefined;
+  /** Whether it keeps the snapshot from being deleted now; one whose time is over does not. */
+  readonly holds: boolean;
+}
+
 /** Reads. Lists may lag behind writes by the `visibleWithinMs` of the write; a `get` of an unknown id throws `not-found`. */
 export interface CloudReads {
   getInstance(instance: string): Promise<Instance>;
@@ -102,7 +122,8 @@ export interface CloudReads {
    * The same for a restore: a volume with these tags from the snapshot, tags on the volumes, detaching those of them that
    * are attached to the instance, attaching, starting; with `fastRestore`, switching that on and off as well. While the
    * old volume is still at the device, the cloud may answer an attempt to attach with "in use": that is no refusal, and no
-   * sentence. For a full proof of the right to attach, ask again with a new volume among `volumes`.
+   * sentence. For a full proof of the right to attach, ask again with a new volume among `volumes`. `starts: false` where
+   * the instance runs and is left running; `marked` are snapshots that will be tagged.
    */
   findMissingRestoreRights(args: {
     readonly instance: string;
@@ -112,6 +133,8 @@ export interface CloudReads {
     readonly device: string;
     readonly tags?: Tags;
     readonly fastRestore?: boolean;
+    readonly starts?: boolean;
+    readonly marked?: readonly string[];
   }): Promise<readonly string[]>;
   /** "off" also of a snapshot that nobody knows. `reason` is why it came to this state, where the cloud says. */
   getFastRestore(pair: {
@@ -129,13 +152,22 @@ export interface CloudReads {
   getInitialization(
     volume: string,
   ): Promise<{ readonly percent: number; readonly etaSeconds: number | undefined } | undefined>;
+  /** The lock of a snapshot, one whose time is over too; nothing if it was never locked. An unknown id throws `not-found`. */
+  findLock(snapshot: string): Promise<Lock | undefined>;
+  /** Every lock on own snapshots, those whose time is over too. */
+  listLocks(): Promise<readonly (Lock & { readonly snapshot: string })[]>;
+  /** One for each of these own snapshots, in the order asked; an unknown id throws `not-found`. */
+  getReferences(snapshots: readonly string[]): Promise<readonly References[]>;
   /**
-   * What keeps a snapshot from being deleted, and until when, in the cloud's own words; nothing if it was never locked. One
-   * whose time is over may still be told, with a state that says so. An unknown snapshot throws `not-found`.
+   * As `findMissingRights`, for a prune: marking and deleting these snapshots, a final snapshot of each of `finalOf` with
+   * these tags, deleting these volumes.
    */
-  findLock(
-    snapshot: string,
-  ): Promise<{ readonly state: string; readonly until: string | undefined } | undefined>;
+  findMissingPruneRights(args: {
+    readonly snapshots: readonly string[];
+    readonly finalOf: readonly string[];
+    readonly volumes: readonly string[];
+    readonly tags?: Tags;
+  }): Promise<readonly string[]>;
 }
 
 /** Writes: each name with its argument. */
@@ -157,6 +189,8 @@ export interface CloudWrites {
     readonly description: string;
     readonly tags: Tags;
   };
+  /** One snapshot of one volume, attached or not, tagged at creation. Two calls make two: look for the tags first. */
+  createSnapshot: { readonly volume: string; readonly description: string; readonly tags: Tags };
   /** Sets tags on snapshots, volumes or instances; the same keys are overwritten. */
   setTags: { readonly resources: readonly string[]; readonly tags: Tags };
   /** Takes tags away whatever their values; one that is not there: no change. */
@@ -190,7 +224,10 @@ export interface CloudWrites {
   setDeleteOnTermination: { readonly instance: string; readonly device: string; readonly on: boolean };
   /** One that is gone already: no change. */
   deleteVolume: { readonly volume: string };
-  /** One that is gone already: no change. Refused while it is locked, or fast restore of it is on in any zone. */
+  /**
+   * One that is gone already: no change. Refused while it is locked, fast restore of it is on in any zone, or a machine
+   * image holds it. What is deleted may still lie in a bin of the cloud's, at the same price, until a rule empties that.
+   */
   deleteSnapshot: { readonly snapshot: string };
   /** Costs money from now until it is off. Fails if it is refused for one of the zones; the others may then be on. */
   enableFastRestore: { readonly snapshot: string; readonly zones: readonly string[] };
@@ -209,10 +246,14 @@ export const cloudContract: { readonly [M in keyof (CloudReads & CloudWrites)]: 
   listFastRestores: { kind: "read" },
   getInitialization: { kind: "read" },
   findLock: { kind: "read" },
+  listLocks: { kind: "read" },
+  getReferences: { kind: "read" },
+  findMissingPruneRights: { kind: "read" },
   startInstance: { kind: "write", repeat: "safe", visibleWithinMs: 10_000, limitMs: 60_000 },
   stopInstance: { kind: "write", repeat: "safe", visibleWithinMs: 10_000, limitMs: 60_000 },
   // Lists lag (reference aws-ebs 3.3, 4): a set that was made may not be found for minutes.
   createSnapshotSet: { kind: "write", repeat: "look", visibleWithinMs: 180_000, limitMs: 60_000 },
+  createSnapshot: { kind: "write", repeat: "look", visibleWithinMs: 180_000, limitMs: 60_000 },
   setTags: { kind: "write", repeat: "safe", visibleWithinMs: 60_000, limitMs: 60_000 },
   removeTags: { kind: "write", repeat: "safe", visibleWithinMs: 60_000, limitMs: 60_000 },
   // The token makes a repeat safe for some hours only, and a look is safe for ever (reference aws-ebs 3.4).

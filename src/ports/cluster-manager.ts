@@ -95,6 +95,8 @@ export interface ServiceState {
   /** Whether the units that make it join at boot are enabled. */
   readonly startsAtBoot: boolean;
   readonly running: boolean;
+  /** The mirror agent, which may run while the rest stands still. */
+  readonly agentRuns: boolean;
 }
 
 /** A copy of a mirror, as the event log of one node tells of it. */
@@ -131,6 +133,8 @@ export interface ClusterReads {
   /** Where the group runs, asked by its full name; undefined if nowhere. */
   findGroupNode(args: { readonly group: string; readonly via: string }): Promise<string | undefined>;
   getService(node: string): Promise<ServiceState>;
+  /** What there is of the cluster's software on a machine, as paths; empty where it was never installed. */
+  listTraces(node: string): Promise<readonly string[]>;
   /**
    * Copies of a mirror that the event log on `node` tells of since that uptime of its present boot, oldest first. Which node
    * tells of a copy is not known, so ask both. Proves what it shows, and nothing else: a log that cannot be read, or that
@@ -242,6 +246,7 @@ export const clusterContract: { readonly [M in keyof (ClusterReads & ClusterWrit
   getMirror: { kind: "read" },
   findGroupNode: { kind: "read" },
   getService: { kind: "read" },
+  listTraces: { kind: "read" },
   findCopies: { kind: "read" },
   findDeadMan: { kind: "read" },
   // Scripts may take 1,800 s, unmounting 3 × 300 s, fsck 7,200 s (reference clusterpro 3.4).

@@ -29,6 +29,38 @@ export type MarkerState =
   /** It is there and cannot be understood: counts as held. */
   | { readonly held: true; readonly marker: undefined; readonly why: string };
 
+export interface MountSeen {
+  readonly device: string;
+  readonly point: string;
+  readonly type: string;
+  readonly options: readonly string[];
+}
+
+/** What lies on a partition, told without mounting it. */
+export interface FileSystem {
+  /** "xfs", "ext4"; undefined where nothing was recognized. */
+  readonly type: string | undefined;
+  /** "clean": nothing is left to replay. "unknown": it cannot be told, for the reason in `why`. */
+  readonly log: "clean" | "dirty" | "unknown";
+  readonly why: string;
+}
+
+/** What became of something that was tried below a drill's folder. It is kept on the node, so that a lost reply loses nothing. */
+export interface Tried {
+  /** Exit status; undefined where it could not be tried at all, or its end was never seen: `why` says so. */
+  readonly code: number | undefined;
+  readonly why: string;
+  /** At most 64 KiB of each; `cut` if there was more. */
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly cut: boolean;
+}
+
+/** Everything that a drill puts on a node lies below "/run/runbook-drill-RUN": it is gone with a boot, whatever happens. */
+export const drillFolders = "/run/runbook-drill-";
+/** The longest that one check of a drill may run. */
+export const longestCheckSeconds = 1800;
+
 export interface NodesReads {
   /** Boot id and uptime; Failure `unavailable` if the node does not answer. */
   getBoot(node: string): Promise<{ readonly bootId: string; readonly uptimeSeconds: number }>;
@@ -40,6 +72,16 @@ export interface NodesReads {
   /** Processes that hold a mount point, as "PID COMMAND"; empty if none or not mounted. */
   listHolders(args: { readonly node: string; readonly mountPoint: string }): Promise<readonly string[]>;
   getMarker(node: string): Promise<MarkerState>;
+  /** As the kernel has them, in the order of the mounting. */
+  listMounts(node: string): Promise<readonly MountSeen[]>;
+  /** Changes nothing, and does not mount. A tool that is missing is no failure: the log is then "unknown". */
+  getFileSystem(args: { readonly node: string; readonly device: string }): Promise<FileSystem>;
+  /** Undefined if it was never begun, or is not over yet. */
+  findTried(args: {
+    readonly node: string;
+    readonly folder: string;
+    readonly name: string;
+  }): Promise<Tried | undefined>;
 }
 
 /** `fence` is a number as text, so that a plan can leave it open: who takes a run over has a later one. */
@@ -60,6 +102,20 @@ export interface NodesWrites {
     readonly fence: string;
     readonly seconds: number;
   };
+  /**
+   * Puts this run's marker in the place of a dead run's. The node itself checks, in the same command, that the marker there
+   * is still `from` ("RUN.FENCE") and expired more than `expiredSeconds` ago by its own clock; else `conflict`, happened
+   * "no". Where this run's own marker stands already: no change.
+   */
+  takeOverMarker: {
+    readonly node: string;
+    readonly run: string;
+    readonly owner: string;
+    readonly fence: string;
+    readonly seconds: number;
+    readonly from: string;
+    readonly expiredSeconds: number;
+  };
   renewMarker: {
     readonly node: string;
     readonly run: string;
@@ -70,6 +126,35 @@ export interface NodesWrites {
   releaseMarker: { readonly node: string; readonly run: string };
   /** An orderly reboot of the operating system. The cluster's software must not run there, or it would count as a failure. */
   reboot: { readonly node: string };
+  /**
+   * Mounts a file system at FOLDER/NAME, and keeps what became of that as tried under "NAME-HOW": a mount that is refused is
+   * no failure of this call. "as-it-is": read-only, and its log is not replayed. "writable": replayed, as for use; a file
+   * system of the same UUID may be there already. What was tried once is not tried again.
+   */
+  mountVolume: {
+    readonly node: string;
+    readonly folder: string;
+    readonly name: string;
+    readonly how: "as-it-is" | "writable";
+    readonly device: string;
+  };
+  /** Not mounted: no change. Fails while something holds it. */
+  unmountVolume: { readonly node: string; readonly folder: string; readonly name: string };
+  /**
+   * Runs a command in the folder `at`, as this user, without the right to gain others; what came of it is kept as tried under
+   * `name`. Whatever its exit status, this call succeeds. Begun once, it is never begun again: a second call waits for its end.
+   */
+  runCheck: {
+    readonly node: string;
+    readonly folder: string;
+    readonly name: string;
+    readonly user: string;
+    readonly seconds: number;
+    readonly at: string;
+    readonly argv: readonly string[];
+  };
+  /** Unmounts whatever is mounted below the folder, and takes it away. Gone already: no change. */
+  clearFolder: { readonly node: string; readonly folder: string };
 }
 
 export const nodesContract: { readonly [M in keyof (NodesReads & NodesWrites)]: Contract } = {
@@ -79,12 +164,26 @@ export const nodesContract: { readonly [M in keyof (NodesReads & NodesWrites)]: 
   resolvePath: { kind: "read" },
   listHolders: { kind: "read" },
   getMarker: { kind: "read" },
+  listMounts: { kind: "read" },
+  getFileSystem: { kind: "read" },
+  findTried: { kind: "read" },
   takeMarker: { kind: "write", repeat: "look", visibleWithinMs: 0, limitMs: 60_000 },
   // Sent after a takeover only, as often as a node is met that still has the old fence.
   adoptMarker: { kind: "write", repeat: "safe", visibleWithinMs: 0, limitMs: 60_000, renewal: true },
+  takeOverMarker: { kind: "write", repeat: "safe", visibleWithinMs: 0, limitMs: 60_000 },
   renewMarker: { kind: "write", repeat: "safe", visibleWithinMs: 0, limitMs: 60_000, renewal: true },
   releaseMarker: { kind: "write", repeat: "safe", visibleWithinMs: 0, limitMs: 60_000 },
   reboot: { kind: "write", repeat: "look", visibleWithinMs: 0, limitMs: 120_000, takesNodeDown: true },
+  // A replay of a large log reads blocks that come over from the snapshot one by one (reference aws-ebs 5).
+  mountVolume: { kind: "write", repeat: "safe", visibleWithinMs: 0, limitMs: 30 * 60_000 },
+  unmountVolume: { kind: "write", repeat: "safe", visibleWithinMs: 0, limitMs: 10 * 60_000 },
+  runCheck: {
+    kind: "write",
+    repeat: "safe",
+    visibleWithinMs: 0,
+    limitMs: (longestCheckSeconds + 60) * 1000,
+  },
+  clearFolder: { kind: "write", repeat: "safe", visibleWithinMs: 0, limitMs: 10 * 60_000 },
 };
 
 export type NodesDriver = Driver<NodesReads, NodesWrites>;

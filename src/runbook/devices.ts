@@ -79,25 +79,27 @@ async function findDisk(
   return disk;
 }
 
+/** Whether this disk is that volume: by its serial, which is the volume id without its dash, or on Xen by letter and size
+ * (reference aws-ebs 7). */
+export function isDiskOf(disk: BlockDevice, volume: Volume, instance: Instance): boolean {
+  if (instance.nvme) return volume.id.replaceAll("-", "") === disk.serial;
+  const device = volume.attachments.find((attachment) => attachment.instance === instance.id)?.device;
+  return (
+    device !== undefined &&
+    /([a-z])\d*$/.exec(device)?.[1] === /([a-z])$/.exec(disk.path)?.[1] &&
+    volume.sizeGiB * 1024 ** 3 === disk.sizeBytes
+  );
+}
+
 function volumeOf(node: string, disk: BlockDevice, instance: Instance, attached: readonly Volume[]): string {
+  const found = attached.filter((volume) => isDiskOf(disk, volume, instance));
   if (instance.nvme) {
-    // The serial is the volume id without its dash (reference aws-ebs 7).
-    const found = attached.filter((volume) => volume.id.replaceAll("-", "") === disk.serial);
     if (found.length === 1 && found[0]) return found[0].id;
     throw new Failure(
       "precondition",
       `${node}: ${disk.path} has the serial ${disk.serial ?? "(none)"}, which is no attached volume`,
     );
   }
-  const letter = /([a-z])$/.exec(disk.path)?.[1];
-  const found = attached.filter((volume) => {
-    const device = volume.attachments.find((attachment) => attachment.instance === instance.id)?.device;
-    return (
-      device !== undefined &&
-      /([a-z])\d*$/.exec(device)?.[1] === letter &&
-      volume.sizeGiB * 1024 ** 3 === disk.sizeBytes
-    );
-  });
   if (found.length === 1 && found[0]) return found[0].id;
   throw new Failure(
     "precondition",

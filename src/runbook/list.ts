@@ -5,6 +5,7 @@
 import { Failure } from "../errors.ts";
 import { holdNodes, releaseNodes } from "./house.ts";
 import type { Entry, Params, Runbook, Step } from "./step.ts";
+import { holdWhatAnswers, releaseWhatAnswers } from "./take-over.ts";
 
 export interface Unit {
   /** "breakMirrors", or "suspendMonitors@server1" for a copy on a node, or "copies.snapshots" inside a `together`. */
@@ -20,7 +21,7 @@ export interface Stage {
 
 /** Lays the list out; refuses names that would not be unique, and parameters that the runbook does not know. */
 export function layOut(runbook: Runbook, params: Params, members: readonly string[]): readonly Stage[] {
-  const stages = withHouse(runbook.steps(params)).map(([key, entry]): Stage => {
+  const stages = withHouse(runbook.steps(params), runbook).map(([key, entry]): Stage => {
     if (!/^[a-zA-Z][a-zA-Z0-9]*$/.test(key))
       throw new Failure("invalid", `the step name "${key}" must be letters and digits`, {
         hint: `rename it in the file of "${runbook.title}"`,
@@ -44,11 +45,21 @@ export function layOut(runbook: Runbook, params: Params, members: readonly strin
         hint: `correct it in the file of "${runbook.title}"`,
       });
   }
+  for (const { key, step } of unitsOf(stages)) {
+    const taken = step.exposes === "service" || step.exposes === "redundancy";
+    if (taken && !steps.some(({ ends }) => ends === step))
+      throw new Failure("invalid", `step "${key}" takes ${step.exposes}, and no step in the list ends that`, {
+        hint: `correct it in the file of "${runbook.title}": the step that gives it back says \`ends: ${key}\``,
+      });
+  }
   return stages;
 }
 
 /** Every run marks its nodes after its checks and before its first act, and takes the marks off last. */
-function withHouse(entries: { readonly [key: string]: Entry }): readonly (readonly [string, Entry])[] {
+function withHouse(
+  entries: { readonly [key: string]: Entry },
+  { cloudOnly, takesOver }: Runbook,
+): readonly (readonly [string, Entry])[] {
   const list = Object.entries(entries);
   const taken = list.find(([key]) => key === "holdNodes" || key === "releaseNodes");
   if (taken)
@@ -56,12 +67,12 @@ function withHouse(entries: { readonly [key: string]: Entry }): readonly (readon
       hint: "give the step another name",
     });
   const first = list.findIndex(([, entry]) => entry.kind !== "check");
-  if (first === -1) return list;
+  if (first === -1 || cloudOnly) return list;
   return [
     ...list.slice(0, first),
-    ["holdNodes", holdNodes],
+    ["holdNodes", takesOver ? holdWhatAnswers : holdNodes],
     ...list.slice(first),
-    ["releaseNodes", releaseNodes],
+    ["releaseNodes", takesOver ? releaseWhatAnswers : releaseNodes],
   ];
 }
 
@@ -76,6 +87,8 @@ export function readParams(runbook: Runbook, given: Params): Params {
   }
   return Object.fromEntries(
     Object.entries(runbook.params).map(([name, spec]) => {
+      if ("count" in spec) return [name, readCount(name, given[name] ?? String(spec.count))];
+      if ("said" in spec) return [name, readSaid(name, given[name] ?? "", spec.said)];
       if ("named" in spec) return [name, readName(name, given[name] ?? spec.otherwise, spec.named)];
       const value = given[name] ?? spec.oneOf[0] ?? "";
       if (!spec.oneOf.includes(value))
@@ -88,6 +101,26 @@ export function readParams(runbook: Runbook, given: Params): Params {
         );
       return [name, value];
     }),
+  );
+}
+
+function readCount(param: string, value: string): string {
+  if (/^(0|[1-9]\d{0,3})$/.test(value)) return value;
+  throw new Failure("invalid", `parameter ${param} is "${value}"; wanted a whole number from 0 to 9999`, {
+    hint: `give --param ${param}=7, for example`,
+  });
+}
+
+/** It stands in the plan, the journal and the report, and is sent nowhere. */
+function readSaid(param: string, value: string, what: string): string {
+  const text = value.trim();
+  if (text !== "" && text.length <= 400 && !/\p{Cc}/u.test(text)) return text;
+  throw new Failure(
+    "invalid",
+    `parameter ${param} is ${JSON.stringify(value.slice(0, 80))}; wanted ${what}`,
+    {
+      hint: `say it: --param ${param}="..." (one line, at most 400 characters)`,
+    },
   );
 }
 

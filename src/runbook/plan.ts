@@ -20,7 +20,7 @@ import {
   type StepKind,
   type UndoWhen,
 } from "./step.ts";
-import { makeWorld, someRun, type Setting } from "./world.ts";
+import { makeWorld, settingFor, someRun, type Setting } from "./world.ts";
 
 export const planFormat = 1;
 
@@ -44,6 +44,7 @@ export interface PlannedUnit {
   readonly undo: readonly { readonly title: string; readonly sends: readonly PlannedSend[] }[];
   readonly exposes?: Exposure;
   readonly undoWhen?: UndoWhen;
+  readonly undoByLooks?: true;
   /** Title of the step whose exposure ends here. */
   readonly ends?: string;
   readonly withinMs: number;
@@ -85,7 +86,8 @@ export async function makePlan(args: {
   readonly connect: Connect;
   readonly setting: Setting;
 }): Promise<Plan> {
-  const { runbook, setting } = args;
+  const { runbook } = args;
+  const setting = settingFor(runbook, args.setting);
   const stages = layOut(runbook, setting.params, setting.members);
   const outcomes = new Map<string, unknown>();
   const facts: Record<string, unknown> = {};
@@ -94,13 +96,14 @@ export async function makePlan(args: {
   for (const stage of stages) {
     let acts = false;
     for (const unit of stage.units) {
-      const planned = await planUnit({ ...args, stages, stage, unit, outcomes, exact: !acting });
+      const planned = await planUnit({ ...args, setting, stages, stage, unit, outcomes, exact: !acting });
       if (unit.step.kind === "check" && !acting) facts[unit.key] = outcomes.get(unit.key);
       if (unit.step.kind !== "check" && planned.now !== "holds") acts = true;
       units.push(planned);
     }
     acting ||= acts;
   }
+  if (runbook.cloudOnly) assertCloudOnly(units);
   const madeAt = setting.clock.now();
   const plan: Omit<Plan, "hash"> = {
     format: planFormat,
@@ -119,6 +122,18 @@ export async function makePlan(args: {
     units,
   };
   return { ...plan, hash: hashOf(plan) };
+}
+
+/** Without a marker nothing would keep two runs from writing to one node. */
+function assertCloudOnly(units: readonly PlannedUnit[]): void {
+  for (const { key, sends, undo } of units) {
+    const all = [...sends, ...undo.flatMap((part) => part.sends)];
+    const wrong = all.find(({ request }) => request.to === "node");
+    if (wrong)
+      throw new Failure("invalid", `${key} writes to a node: ${requestLine(wrong.request)}`, {
+        hint: "a runbook that says `cloudOnly` writes to the cloud alone; take the word away, or the step",
+      });
+  }
 }
 
 async function planUnit(args: {
@@ -193,6 +208,7 @@ async function planUnit(args: {
     undo,
     ...(step.exposes !== undefined && { exposes: step.exposes }),
     ...(step.undoWhen !== undefined && { undoWhen: step.undoWhen }),
+    ...(step.undoByLooks === true && { undoByLooks: true as const }),
     ...(step.ends !== undefined && { ends: step.ends.title }),
     withinMs: limitOf(step, looking),
   };

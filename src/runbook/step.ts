@@ -6,6 +6,7 @@ import type { Cloud, Tags } from "../ports/cloud.ts";
 import type { Cluster } from "../ports/cluster-manager.ts";
 import type { Request } from "../ports/driver.ts";
 import type { Nodes } from "../ports/nodes.ts";
+import type { DrillSetting } from "./drill-setting.ts";
 
 /** What a step can see and ask for. The same for every procedure. */
 export interface World {
@@ -63,6 +64,8 @@ export interface Settings {
   readonly deadManMinutes: number;
   readonly leaseMinutes: number;
   readonly copyHours: number;
+  /** What a drill needs; set for a runbook that says `onScratch`, and for no other. */
+  readonly drill?: DrillSetting;
 }
 
 export type Params = { readonly [name: string]: string };
@@ -127,6 +130,11 @@ export interface StepSpec<T, B> {
   readonly patience?: number;
   /** The steps that give back what this one took, in order; each looks before it acts. They get this step's `mine`. */
   readonly undo?: () => Step | readonly Step[];
+  /**
+   * What each of the undo steps has to do depends on what those before it brought about. So of a stuck run's commands only
+   * those of the one that failed are for a person to type, and `runbook undo` does the rest.
+   */
+  readonly undoByLooks?: true;
   readonly exposes?: Exposure;
   /**
    * When it is given back, where the rule (the service first, redundancy last; design 3.5) would be wrong. "in turn":
@@ -214,6 +222,21 @@ export type Entry = Step | EachNode | Together;
 export interface RunbookSpec<P extends Params = Params> {
   readonly title: string;
   readonly params?: { readonly [K in keyof P]: ParamSpec };
+  /**
+   * It writes to the cloud alone. So it leaves the nodes alone, which may be off: no marker is put on them, and only the
+   * store's lease keeps other runs away.
+   */
+  readonly cloudOnly?: true;
+  /**
+   * It works on the cluster's scratch node and on no other: that node alone is its member, is marked, and is written to. The
+   * nodes of the cluster may be off.
+   */
+  readonly onScratch?: true;
+  /**
+   * It takes over what a dead run left on the nodes, and begins where a node does not answer (take-over.ts). Only for what
+   * brings nearer to normal with each of its steps, since it has no journal of that run.
+   */
+  readonly takesOver?: true;
   /** How long a plan may be run after it was made, milliseconds; default one day. */
   readonly planHolds?: number;
   readonly steps: (params: P) => { readonly [key: string]: Entry };
@@ -221,7 +244,10 @@ export interface RunbookSpec<P extends Params = Params> {
 
 /** The first choice, or `otherwise`, is what holds when nothing is given. */
 export type ParamSpec =
-  { readonly oneOf: readonly string[] } | { readonly named: string; readonly otherwise: string };
+  | { readonly oneOf: readonly string[] }
+  | { readonly named: string; readonly otherwise: string }
+  | { readonly count: number }
+  | { readonly said: string };
 
 export function oneOf(...values: readonly string[]): ParamSpec {
   return { oneOf: values };
@@ -232,10 +258,23 @@ export function named(what: string, otherwise: string): ParamSpec {
   return { named: what, otherwise };
 }
 
+/** A whole number from 0 on; what holds when nothing is given. */
+export function count(otherwise: number): ParamSpec {
+  return { count: otherwise };
+}
+
+/** A sentence of the operator's, without which nothing is begun: `said("why the restore is taken back")`. */
+export function said(what: string): ParamSpec {
+  return { said: what };
+}
+
 export interface Runbook {
   readonly kind: "runbook";
   readonly title: string;
   readonly params: { readonly [name: string]: ParamSpec };
+  readonly cloudOnly: boolean;
+  readonly onScratch: boolean;
+  readonly takesOver: boolean;
   readonly planHolds: number;
   readonly steps: (params: Params) => { readonly [key: string]: Entry };
 }
@@ -245,6 +284,9 @@ export function runbook<P extends Params = Params>(spec: RunbookSpec<P>): Runboo
     kind: "runbook",
     title: spec.title,
     params: spec.params ?? {},
+    cloudOnly: spec.cloudOnly ?? false,
+    onScratch: spec.onScratch ?? false,
+    takesOver: spec.takesOver ?? false,
     planHolds: spec.planHolds ?? hours(24),
     steps: spec.steps as unknown as Runbook["steps"],
   };

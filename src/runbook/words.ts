@@ -2,20 +2,90 @@
 export { Failure } from "../errors.ts";
 export type { Snapshot, Instance, Volume, Tags } from "../ports/cloud.ts";
 export type { ClusterState, MirrorState } from "../ports/cluster-manager.ts";
+export { bareTold, bareVolumes, findBarePlaces, nodesOff, placeTags, type Place } from "./bare.ts";
+export { holdBooted } from "./house.ts";
 export { judge, type Consistency, type Evidence } from "./consistency.ts";
 export {
   assertSameDevices,
   contentOf,
   findMirrorVolumes,
+  isDiskOf,
   type MirrorVolume,
   type VolumesFound,
 } from "./devices.ts";
+export type { DrillCheck, DrillSetting } from "./drill-setting.ts";
+export {
+  commandOf,
+  dataMirrorsIn,
+  drillFolder,
+  drillOf,
+  drillPlaces,
+  drillRights,
+  drillTag,
+  drillTold,
+  judgeCheck,
+  judgeLogOf,
+  judgeMount,
+  sayJudged,
+  sayNumbers,
+  scratchClean,
+  verdictOf,
+  type DrillPlace,
+  type DrillTimes,
+  type Judged,
+  type Verdict,
+} from "./drill.ts";
+export {
+  found,
+  knownSetUp,
+  leftAloneOf,
+  onlyMirrors,
+  setUpKnown,
+  toResume,
+  wantedGroups,
+  type Displaced,
+  type Found,
+  type SetUp,
+} from "./found.ts";
 export { later } from "./later.ts";
-export { listPoints, pointFound, type Point } from "./points.ts";
+export {
+  leftByRestore,
+  oldOnesBack,
+  oldPlaces,
+  rollbackTold,
+  takenBack,
+  type LeftByRestore,
+} from "./left-by-restore.ts";
+export {
+  contentTestTag,
+  droppedTag,
+  listPoints,
+  pointFound,
+  testTag,
+  type Point,
+  type PointTest,
+} from "./points.ts";
+export {
+  confirmedTag,
+  finalSnapshotsOf,
+  finalTag,
+  judgeOldVolumes,
+  judgePoints,
+  noOpenRun,
+  oldVolumesJudged,
+  pointsJudged,
+  pruneRights,
+  type Drop,
+  type OldVolume,
+} from "./prune.ts";
 export {
   nodesStop,
   nothingRuns,
+  oneSideTold,
+  ontoOf,
   optionsOf,
+  otherSide,
+  restoredNodes,
   restoreRights,
   restoreTold,
   sides,
@@ -55,8 +125,34 @@ export {
   type Roles,
 } from "./roles.ts";
 export {
+  answerOf,
+  goodNode,
+  homeOf,
+  isBusy,
+  isGone,
+  isGood,
+  isHalfPrepared,
+  isOutside,
+  isProven,
+  isWhole,
+  lookAt,
+  membersOf,
+  membership,
+  peerOf,
+  sayColours,
+  sayPower,
+  serves,
+  sideOf,
+  startableNode,
+  troublesOf,
+  type NodeSight,
+  type Sight,
+} from "./sight.ts";
+export { deadTimersGone, markWhatCameUp, nobodyAtWork } from "./take-over.ts";
+export {
   approve,
   check,
+  count,
   eachNode,
   hours,
   minutes,
@@ -64,6 +160,7 @@ export {
   notYet,
   oneOf,
   runbook,
+  said,
   seconds,
   step,
   together,

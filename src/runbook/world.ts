@@ -1,9 +1,17 @@
-import { invariant } from "../errors.ts";
+import { Failure, invariant } from "../errors.ts";
 import type { Ports } from "../ports/calls.ts";
 import type { Clock } from "../ports/clock.ts";
 import { later } from "./later.ts";
 import { unitsOf, unitsOfStep, type Stage, type Unit } from "./list.ts";
-import { untouched, type House, type Mine, type Params, type Settings, type World } from "./step.ts";
+import {
+  untouched,
+  type House,
+  type Mine,
+  type Params,
+  type Runbook,
+  type Settings,
+  type World,
+} from "./step.ts";
 
 /** What is the same for every step of a run or a plan. */
 export interface Setting {
@@ -14,6 +22,27 @@ export interface Setting {
   readonly settings: Settings;
   readonly house: House;
   readonly clock: Clock;
+}
+
+/**
+ * What a runbook is given of it. On scratch, the scratch node is the only member, so that everything that is done for all
+ * members (markers, fences, looks at what is held) is done there, and nothing can be sent to a node of the cluster.
+ */
+export function settingFor(runbook: Pick<Runbook, "onScratch" | "title">, setting: Setting): Setting {
+  const { drill, ...settings } = setting.settings;
+  if (!runbook.onScratch) return { ...setting, settings };
+  if (drill === undefined)
+    throw new Failure(
+      "precondition",
+      `the inventory has no \`drill\` for ${setting.clusterName}: nothing says where to restore to, and what to check`,
+      { hint: "name a scratch instance and at least one check (docs/reference/drill.md)" },
+    );
+  return {
+    ...setting,
+    members: [drill.node],
+    instances: { [drill.node]: drill.instance },
+    settings: { ...settings, drill },
+  };
 }
 
 export interface Who {

@@ -54,6 +54,56 @@ describe("a good inventory", () => {
         server2: { name: "server2", address: "server2.example.com", instance: "i-0123456789abcdef1" },
       },
       settings: { deadManMinutes: 20, leaseMinutes: 10, copyHours: 48, acceptBareNvme: true },
+      backupEveryMs: 36 * 3_600_000,
+      drillEveryMs: 14 * 86_400_000,
+      drill: {
+        scratch: {
+          name: "scratch1",
+          address: "192.0.2.90",
+          identity: join(homedir(), ".ssh/scratch"),
+          sudo: true,
+          instance: "i-0123456789abcdef9",
+        },
+        targetMinutes: 90,
+        checks: [
+          {
+            kind: "command",
+            name: "the version is known",
+            on: "md1",
+            user: "app",
+            seconds: 30,
+            argv: ["cat", "app/version"],
+            stdout: null,
+            matches: "^[0-9]+$",
+          },
+          {
+            kind: "command",
+            name: "one row",
+            on: "md1",
+            user: "nobody",
+            seconds: 60,
+            argv: ["app-count", "--orders"],
+            stdout: "1",
+            matches: null,
+          },
+          {
+            kind: "file",
+            name: "the ledger is whole",
+            on: "md2",
+            path: "books/ledger.csv",
+            sha256: "7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed",
+            seconds: 60,
+          },
+          {
+            kind: "http",
+            name: "the page answers",
+            url: "http://127.0.0.1:8080/health",
+            status: 200,
+            contains: "fine",
+            seconds: 60,
+          },
+        ],
+      },
     });
   });
 

@@ -2,7 +2,7 @@
  * Whole runs in one process: the real engine, layers and drivers, the lab behind them, a virtual clock. A runner can die
  * at any row: from then on nothing of it moves any more, as with kill -9.
  */
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 
@@ -23,6 +23,7 @@ import { watch, type Breach } from "../../src/lab/invariants.ts";
 import type { Clock } from "../../src/ports/clock.ts";
 import type { Shell } from "../../src/ports/shell.ts";
 import type { JournalWriter, Store } from "../../src/ports/store.ts";
+import type { CommandCheck, DrillSetting } from "../../src/runbook/drill-setting.ts";
 import { readParams } from "../../src/runbook/list.ts";
 import { makePlan, type Plan } from "../../src/runbook/plan.ts";
 import type { Params, Runbook } from "../../src/runbook/step.ts";
@@ -32,6 +33,10 @@ import { openStore } from "../../src/store/store.ts";
 export interface SimulationOptions extends Omit<LabOptions, "clock"> {
   readonly cluster?: string;
   readonly runbook?: string | Runbook;
+  /** As in the inventory. */
+  readonly acceptBareNvme?: boolean;
+  /** What of the inventory's `drill` is other than: the lab's scratch node, no target, one check that holds. */
+  readonly drill?: Partial<DrillSetting>;
 }
 
 /** One process that runs `runbook`: it has a clock, a store and drivers of its own, and all stop when it dies. */
@@ -74,7 +79,23 @@ export interface Simulation {
   /** Received by the lab and classed by it as a write, one line each. */
   writes(): readonly string[];
   gaps(): readonly string[];
+  /** What was kept of all runs is lost, as with the machine. */
+  loseStore(): void;
   close(): void;
+}
+
+/** A check of the file that the lab puts on every mirror. */
+export function versionIs(version: string): CommandCheck {
+  return {
+    kind: "command",
+    name: "the version",
+    on: "md1",
+    user: "nobody",
+    seconds: 60,
+    argv: ["cat", "app/version"],
+    stdout: version,
+    matches: null,
+  };
 }
 
 // A disk's own time is no part of a simulation: where the system has a file system in memory, runs are kept there.
@@ -177,7 +198,20 @@ export async function openSimulation(options: SimulationOptions = {}): Promise<S
         members: cluster.names,
         instances: Object.fromEntries(cluster.names.map((node) => [node, lab.node(node).instance])),
         params: readParams(runbook, params),
-        settings: { deadManMinutes: 15, leaseMinutes: 15, copyHours: 24 },
+        settings: {
+          deadManMinutes: 15,
+          leaseMinutes: 15,
+          copyHours: 24,
+          acceptBareNvme: options.acceptBareNvme ?? false,
+          drill: {
+            node: lab.scratch.name,
+            instance: lab.scratch.instance,
+            production: Object.fromEntries(cluster.names.map((node) => [node, lab.node(node).instance])),
+            targetMinutes: null,
+            checks: [versionIs("1")],
+            ...options.drill,
+          },
+        },
         house: { findOpenRuns: () => openRunsOn(store, name), freeBytes: () => store.freeBytes() },
         clock: own,
       };
@@ -237,6 +271,9 @@ export async function openSimulation(options: SimulationOptions = {}): Promise<S
     open: (file) => clock.held("loading a runbook", () => open(file)),
     writes: () => lab.heart.received.filter((row) => row.class === "write").map((row) => row.line),
     gaps: () => lab.heart.received.filter((row) => row.class === "gap").map((row) => row.line),
+    loseStore: () => {
+      for (const name of readdirSync(folder)) rmSync(join(folder, name), { recursive: true });
+    },
     close: () => {
       lab.close();
       clock.drive = false;
@@ -283,6 +320,8 @@ function mortalStore(store: Store, clock: VirtualClock, dead: { yes: boolean }):
     renewLease: mortal((cluster, holder) => store.renewLease(cluster, holder)),
     releaseLease: mortal((cluster, run) => store.releaseLease(cluster, run)),
     findLease: mortal((cluster) => store.findLease(cluster)),
+    findPoints: mortal((cluster) => store.findPoints(cluster)),
+    keepPoints: mortal((cluster, view) => store.keepPoints(cluster, view)),
     send: mortal((run, message) => store.send(run, message)),
     receive: mortal((run) => store.receive(run)),
     freeBytes: mortal(() => store.freeBytes()),

@@ -4,6 +4,10 @@
  */
 export const configFile = "/opt/nec/clusterpro/etc/clp.conf";
 
+/** The configuration, and a program of the product's, which is linked into the search path (reference clusterpro 2). */
+export const traces = [configFile, "/opt/nec/clusterpro/bin/clpstat", "/usr/sbin/clpstat"];
+export const tracesScript = 'for path in "$@"; do if [ -e "$path" ]; then echo "$path"; fi; done; exit 0';
+
 // Over a session without login the search path may lack the product's folder (reference clusterpro 2), and the
 // messages follow the locale: both are set for every command.
 export const searchPath = "/opt/nec/clusterpro/bin:/usr/sbin:/usr/bin:/sbin:/bin";

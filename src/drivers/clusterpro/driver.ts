@@ -112,7 +112,16 @@ export function openClusterpro({ shell }: { readonly shell: Shell; readonly cloc
       return {
         startsAtBoot: enabled.every((word) => word === "enabled" || word === "enabled-runtime"),
         running: active.every((word) => word === "active"),
+        agentRuns: active[commands.units.indexOf("clusterpro_md")] === "active",
       };
+    },
+
+    async listTraces(node) {
+      const argv = commands.script("list-traces", commands.tracesScript, commands.traces);
+      const out = await ask(node, argv);
+      const failure = findFailure("listTraces", node, argv, out);
+      if (failure) throw failure;
+      return text(out.stdout).split("\n").filter(Boolean);
     },
 
     async findCopies({ node, mirror, sinceUptimeSeconds }) {

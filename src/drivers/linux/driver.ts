@@ -1,7 +1,8 @@
 /**
  * The operating system of a Linux node: boots, disks, and our marker.
  *
- * To grant: root, or `sudo -n` for cat, lsblk, readlink, sh (the marker's scripts), fuser or find.
+ * To grant: root, or `sudo -n` for cat, lsblk, readlink, sh (the marker's scripts), fuser or find. On the scratch node of a
+ *   drill also blkid, xfs_logprint or dumpe2fs; the scripts there call mount, umount, setpriv and timeout.
  * Seen: util-linux 2.27 and newer (lsblk with JSON), coreutils, systemd or not.
  * Quirks: lsblk before 2.37 has MOUNTPOINT only and is asked twice, before 2.33 no PATH and is asked a third time. The holders of a mount come from `fuser` (psmisc);
  *   where that is not installed, from the links below /proc, which do not show who only maps or executes a file there.
@@ -13,6 +14,19 @@ import type { NodesDriver, NodesReads, NodesWrites } from "../../ports/nodes.ts"
 import { commandFailure, fenced, fencedOutCode, text, type Output, type Shell } from "../../ports/shell.ts";
 import { columns, linkedPaths, oldestColumns, olderColumns, parseBlockDevices } from "./block-devices.ts";
 import {
+  assertDrillPath,
+  checkScript,
+  clearScript,
+  findTriedScript,
+  judgeLog,
+  logArgv,
+  mountScript,
+  neverTried,
+  parseMounts,
+  parseTried,
+  unmountScript,
+} from "./drill.ts";
+import {
   adoptScript,
   findScript,
   markerCodes,
@@ -20,6 +34,7 @@ import {
   parseMarker,
   releaseScript,
   renewScript,
+  takeOverScript,
   takeScript,
 } from "./marker.ts";
 
@@ -124,6 +139,40 @@ export function openLinux({ shell }: { readonly shell: Shell; readonly clock: Cl
         return { held: true, marker: undefined, why: "reading it is not permitted" };
       return { held: false };
     },
+
+    async listMounts(node) {
+      return parseMounts(await read(node, "listing mounts", ["cat", "/proc/mounts"]));
+    },
+
+    async getFileSystem({ node, device }) {
+      const out = await ask(node, ["blkid", "-p", "-o", "value", "-s", "TYPE", device]);
+      const type = text(out.stdout).trim();
+      // blkid(8): 2 where nothing is recognized.
+      if (out.code === 2 || (out.code === 0 && type === ""))
+        return { type: undefined, log: "unknown", why: "no file system is recognized there" };
+      if (out.code !== 0) throw commandFailure(node, `looking what lies on ${device}`, out);
+      const argv = logArgv(type, device);
+      if (argv === undefined)
+        return { type, log: "unknown", why: `how to ask for the log of ${type} is not known` };
+      const said = await ask(node, argv);
+      if (said.code === undefined) throw commandFailure(node, `looking at the log of ${device}`, said);
+      if (said.code !== 0) {
+        const why = (text(said.stderr).trim() || text(said.stdout).trim()).split("\n")[0] ?? "";
+        return {
+          type,
+          log: "unknown",
+          why: `${argv[0] ?? ""} ended with ${said.code}: ${why.slice(0, 200)}`,
+        };
+      }
+      return judgeLog(type, text(said.stdout));
+    },
+
+    async findTried({ node, folder, name }) {
+      const out = await ask(node, ["sh", "-c", findTriedScript, "runbook-find-tried", folder, name]);
+      if (out.code === neverTried) return undefined;
+      if (out.code !== 0) throw commandFailure(node, `looking what became of ${name}`, out);
+      return parseTried(out.stdout, node);
+    },
   };
 
   async function listHoldersByLinks(node: string, mountPoint: string): Promise<readonly string[]> {
@@ -207,7 +256,7 @@ const inEnvironment = (argv: readonly string[]) => [
   ...argv,
 ];
 
-const unfenced: readonly string[] = ["nodes.takeMarker", "nodes.adoptMarker"];
+const unfenced: readonly string[] = ["nodes.takeMarker", "nodes.adoptMarker", "nodes.takeOverMarker"];
 
 /** Before the marker is taken or adopted there is no fence that could be checked. */
 function wireArgv(request: NodeRequest, fence: string | undefined): readonly string[] {
@@ -235,9 +284,29 @@ const requests: NodesDriver["requests"] = {
     on(node, "takeMarker", takeScript(), run, fence, owner, String(seconds)),
   adoptMarker: ({ node, run, owner, fence, seconds }) =>
     on(node, "adoptMarker", adoptScript(), run, fence, owner, String(seconds)),
+  takeOverMarker: ({ node, run, owner, fence, seconds, from, expiredSeconds }) => {
+    const args = [run, fence, owner, String(seconds), from, String(expiredSeconds)];
+    return on(node, "takeOverMarker", takeOverScript(), ...args);
+  },
   renewMarker: ({ node, run, fence, seconds }) =>
     on(node, "renewMarker", renewScript(), run, fence, String(seconds)),
   releaseMarker: ({ node, run }) => on(node, "releaseMarker", releaseScript(), run),
+  mountVolume: ({ node, folder, name, how, device }) => {
+    assertDrillPath(folder, name);
+    return on(node, "mountVolume", mountScript, folder, name, how, device);
+  },
+  unmountVolume: ({ node, folder, name }) => {
+    assertDrillPath(folder, name);
+    return on(node, "unmountVolume", unmountScript, folder, name);
+  },
+  runCheck: ({ node, folder, name, user, seconds, at, argv }) => {
+    assertDrillPath(folder, name);
+    return on(node, "runCheck", checkScript, folder, name, user, String(seconds), at, ...argv);
+  },
+  clearFolder: ({ node, folder }) => {
+    assertDrillPath(folder, "all");
+    return on(node, "clearFolder", clearScript, folder);
+  },
   reboot: ({ node }) => ({ to: "node", verb: "nodes.reboot", node, argv: ["shutdown", "-r", "now"] }),
 };
 

@@ -59,6 +59,27 @@ echo "$run.$1" > "$d/fence.new" && mv "$d/fence.new" "$d/fence" || exit 1
 if [ "$(cat "$d/fence")" != "$run.$1" ]; then ${heldBy}; fi
 `;
 
+/**
+ * Arguments: run, fence, owner, seconds, the dead run's RUN.FENCE, and for how many seconds it must have been expired. The
+ * fence goes first: cut after it, the marker is ours and expired, so that it is renewed, or taken over in its turn. The
+ * other way round it would be the dead run's for as long again. Of two takers the later one's fence stands.
+ */
+export const takeOverScript = (folder: string = markerFolder): string => `umask 077
+d='${folder}'
+run=$1; shift
+${stopBadName}
+old=$(cat "$d/fence" 2> /dev/null)
+if [ "$old" = "$run.$1" ]; then exit 0; fi
+if [ "$old" != "$4" ]; then ${heldBy}; fi
+expires=$(cat "$d/expires" 2> /dev/null)
+case "$expires" in "" | *[!0-9]*) ${heldBy} ;; esac
+if [ "$((expires + $5))" -ge "$(date +%s)" ]; then ${heldBy}; fi
+echo "$run.$1" > "$d/fence.new" && mv "$d/fence.new" "$d/fence" || exit 1
+echo "$2" > "$d/owner.new" && mv "$d/owner.new" "$d/owner" || exit 1
+echo $(($(date +%s) + $3)) > "$d/expires.new" && mv "$d/expires.new" "$d/expires" || exit 1
+if [ "$(cat "$d/fence")" != "$run.$1" ]; then ${heldBy}; fi
+`;
+
 /** Arguments: run, fence, seconds. */
 export const renewScript = (folder: string = markerFolder): string => `umask 077
 d='${folder}'
