@@ -201,6 +201,14 @@ export async function findMarker(world: World, node: string): Promise<MarkerStat
     if (power === "terminated") return "off";
     if (world.findOutcome(holdNodes)?.includes(node) === true) throw thrown;
     if (power === "stopped") return "off";
+    // Why the way to it is closed is known only here.
+    if ((await powerOf(world, node)) === "running")
+      throw new Failure("unavailable", thrown.message, {
+        cause: thrown,
+        hint: [thrown.hint, "if it is dead, power it off (aws ec2 stop-instances), and plan again"]
+          .filter(Boolean)
+          .join("; "),
+      });
     throw await silentNode(world, node);
   }
 }

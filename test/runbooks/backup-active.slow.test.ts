@@ -4,7 +4,7 @@ import { everyRow } from "../support/kill.ts";
 import { failEach, playOnce, type Play } from "../support/laws.ts";
 
 const active = { runbook: "runbooks/backup-active.ts" } as const;
-const stride = Number(process.env["ROW_STEP"] ?? 37);
+const stride = Number(process.env["ROW_STEP"] ?? 91);
 
 describe("backup-active", () => {
   it.each([

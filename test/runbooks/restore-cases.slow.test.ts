@@ -9,7 +9,7 @@ import { settle } from "../../src/lab/hands.ts";
 import { openSimulation, type Simulation } from "../support/simulation.ts";
 import { worldOf } from "../support/world.ts";
 
-const count = Number(process.env["CASES"] ?? 5);
+const count = Number(process.env["CASES"] ?? 2);
 const first = Number(process.env["CASE"] ?? 1);
 const seeds = Array.from({ length: count }, (_, i) => first + i);
 const limit = { timeout: 3_600_000 };

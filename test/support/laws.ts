@@ -151,7 +151,7 @@ export async function paste(sim: Simulation, lines: readonly string[]): Promise<
 }
 
 /** 1 plays every write; a stride keeps `npm test` short. WRITE=N plays one and tells its story. */
-const stride = process.env["WRITE"] === undefined ? Number(process.env["WRITE_STEP"] ?? 7) : 1;
+const stride = process.env["WRITE"] === undefined ? Number(process.env["WRITE_STEP"] ?? 23) : 1;
 
 /** A command that takes its node down: whether it worked cannot be told from its answer. */
 const takesNodeDown = /^clp(backup|restore)\.sh /;
