@@ -74,9 +74,9 @@ if [ "$old" != "$4" ]; then ${heldBy}; fi
 expires=$(cat "$d/expires" 2> /dev/null)
 case "$expires" in "" | *[!0-9]*) ${heldBy} ;; esac
 if [ "$((expires + $5))" -ge "$(date +%s)" ]; then ${heldBy}; fi
-echo "$run.$1" > "$d/fence.new" && mv "$d/fence.new" "$d/fence" || exit 1
-echo "$2" > "$d/owner.new" && mv "$d/owner.new" "$d/owner" || exit 1
-echo $(($(date +%s) + $3)) > "$d/expires.new" && mv "$d/expires.new" "$d/expires" || exit 1
+echo "$run.$1" > "$d/fence.$run" && mv "$d/fence.$run" "$d/fence" || exit 1
+echo "$2" > "$d/owner.$run" && mv "$d/owner.$run" "$d/owner" || exit 1
+echo $(($(date +%s) + $3)) > "$d/expires.$run" && mv "$d/expires.$run" "$d/expires" || exit 1
 if [ "$(cat "$d/fence")" != "$run.$1" ]; then ${heldBy}; fi
 `;
 
