@@ -17,6 +17,7 @@ import {
   unmountScript,
 } from "../../src/drivers/linux/drill.ts";
 import { commandOf, judgeCheck, judgeMount } from "../../src/runbook/drill.ts";
+import { leaveOut } from "../support/sshd.ts";
 
 let base: string;
 let folder: string;
@@ -94,7 +95,7 @@ test("what could not be begun says why, and is no exit status", async () => {
 });
 
 // To become somebody else takes the rights of root.
-test.skipIf(process.getuid?.() !== 0)(
+test.skipIf(leaveOut(process.getuid?.() === 0 ? undefined : "only root can become somebody else"))(
   "a check runs as its user, who gains nothing and reaches its folder",
   async () => {
     await check("c1", ["sh", "-c", "id -un; grep NoNewPrivs /proc/self/status; pwd"], { user: "nobody" });
@@ -123,7 +124,7 @@ test("a file is read below its mirror, and never through a link that leads out o
 
 // A real file system needs root and a loop device, which not every machine that tests has.
 const loop = process.getuid?.() === 0 ? freeLoop() : undefined;
-test.skipIf(loop === undefined)(
+test.skipIf(leaveOut(loop === undefined ? "a real ext4 needs root and a free loop device" : undefined))(
   "an ext4 that was cut in use shows its log, is mounted as it is, and then for use",
   async () => {
     const [live, image] = [join(base, "live.img"), join(base, "cut.img")];

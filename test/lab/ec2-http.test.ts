@@ -73,7 +73,7 @@ describe("EC2 over HTTP", () => {
   });
 
   it("keeps a call that hangs open until the caller gives up, and closes all the same", async () => {
-    const { client, heart } = await serveWorld();
+    const { client, heart, server } = await serveWorld();
     heart.addFault({ match: "DescribeVolumes", action: "hang", times: 2 });
     const giveUp = new AbortController();
     const second = new Promise<void>((resolve) => {
@@ -85,9 +85,13 @@ describe("EC2 over HTTP", () => {
     const call = client.send(new DescribeVolumesCommand({}), { abortSignal: giveUp.signal });
     expect((await errorOf(call)).name).toBe("AbortError");
     // The second one is still unanswered when the lab closes.
-    void client.send(new DescribeVolumesCommand({})).catch(() => undefined);
+    const cut = errorOf(client.send(new DescribeVolumesCommand({})));
     await second;
     expect(heart.received.map((row) => row.reply)).not.toContain("sent");
+    await server.close();
+    expect(await cut).toMatchObject({ code: expect.stringMatching(/^ECONN/) as string });
+    open.splice(0);
+    client.destroy();
   });
 
   it("refuses what is not a POST, or far too large", async () => {
