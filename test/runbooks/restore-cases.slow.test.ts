@@ -117,8 +117,7 @@ async function play(sim: Simulation, legal: boolean, text: string, params: { rea
   if (!wanted.includes(end)) trouble.push(`ended ${end} (${why}); wanted ${wanted.join(" or ")}`);
   const holds = JSON.stringify(contents(sim));
   if (holds !== JSON.stringify(legal ? expected(sim, text) : own)) trouble.push(`the mirrors hold ${holds}`);
-  if (!legal)
-    trouble.push(...differences(before, worldOf(sim.lab)).filter((line) => !/device names/.test(line)));
+  if (!legal) trouble.push(...differences(before, worldOf(sim.lab)));
   if (sim.lab.cluster().nodeOf("failover1") === undefined) trouble.push("the group is online nowhere");
   return { end, why, trouble };
 }

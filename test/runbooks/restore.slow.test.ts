@@ -56,9 +56,17 @@ describe("restore", () => {
 
   it("gives the old volumes back when a command fails once", { timeout: 900_000 }, async () => {
     // After the start of the mirrors there is no way back, and what remains to be done is done.
+    let state: unknown;
     const restored: Play["alsoGood"] = ({ changed, done }) =>
-      done.includes("startMirrors") && changed.every((line) => places.test(line));
-    expect(await failEach({ ...restore, alsoGood: restored }, { times: 1 })).toEqual([]);
+      done.includes("startMirrors") &&
+      changed.every((line) => places.test(line)) &&
+      JSON.stringify(state) === JSON.stringify([atTheCut, atTheCut]);
+    const look = (sim: Simulation) =>
+      (state = ["server1", "server2"].map((node) => {
+        const volume = sim.lab.volumeOf(node, "md1");
+        return volume === undefined ? "no volume" : sim.lab.readFiles(volume);
+      }));
+    expect(await failEach({ ...restore, after: look, alsoGood: restored }, { times: 1 })).toEqual([]);
   });
 
   it.each([

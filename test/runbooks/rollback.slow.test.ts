@@ -28,6 +28,8 @@ const rollback: Play = {
 /** Volumes and their places are all that it changes. */
 const places = /^volumes\.|attachments|mirrors\.md1\.volumes/;
 
+const beforeRestore = { "app/version": "1", "orders.txt": "two" };
+
 function files(sim: Simulation) {
   return ["server1", "server2"].map((node) => sim.lab.readFiles(sim.lab.volumeOf(node, "md1") ?? ""));
 }
@@ -40,8 +42,7 @@ describe("rollback", () => {
       const { ended, plan } = await sim.runner().run({ why: "it was the wrong night" });
       expect(ended).toMatchObject({ end: "succeeded" });
       await settle(sim.lab);
-      const before = { "app/version": "1", "orders.txt": "two" };
-      expect(files(sim)).toEqual([before, before]);
+      expect(files(sim)).toEqual([beforeRestore, beforeRestore]);
       expect([sim.breaches, sim.gaps()]).toEqual([[], []]);
       expect(JSON.stringify(plan.facts["rollbackTold"])).toMatch(
         /everything written since restore .* leaves service/,
@@ -73,11 +74,15 @@ describe("rollback", () => {
     "puts the restored volumes back when a command fails once, or stays where it was let in",
     { timeout: 900_000 },
     async () => {
+      let served: unknown;
       const bad = await failEach(
         {
           ...rollback,
+          after: (sim) => (served = files(sim)),
           alsoGood: ({ done, changed }) =>
-            done.includes("devicesProven") && changed.every((line) => places.test(line)),
+            done.includes("devicesProven") &&
+            changed.every((line) => places.test(line)) &&
+            JSON.stringify(served) === JSON.stringify([beforeRestore, beforeRestore]),
         },
         { times: 1 },
       );
