@@ -9,8 +9,8 @@ const alone = ["test/runbooks/long-night.test.ts"];
 
 export default defineConfig({
   test: {
-    // One worker a core: much of what the slow tests do is waiting for servers and clocks.
-    maxWorkers: 2,
+    // One more than a small machine has cores: much of what the slow tests do is waiting for servers and clocks.
+    maxWorkers: 3,
     projects: [
       {
         resolve: { alias },
@@ -20,6 +20,7 @@ export default defineConfig({
         resolve: { alias },
         test: {
           name: "fast",
+          isolate: false,
           include: ["test/**/*.test.ts"],
           exclude: [...slow, ...alone],
           testTimeout: 60_000,
@@ -30,6 +31,7 @@ export default defineConfig({
         resolve: { alias },
         test: {
           name: "slow",
+          isolate: false,
           include: slow,
           testTimeout: 120_000,
           hookTimeout: 120_000,

@@ -1,4 +1,5 @@
 /** Loading runbooks: TypeScript loads as it is, from the texts alone, and may import nothing of the outside world. */
+import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import vm from "node:vm";
@@ -8,7 +9,7 @@ import type * as Jiti from "jiti";
 import { asFailure, Failure } from "../errors.ts";
 import type { Runbook } from "../runbook/step.ts";
 import { checkFolder, makeFolder, placeNew, readOwn } from "../store/private-files.ts";
-import { productVersion } from "./product.ts";
+import { productFolder, productVersion } from "./product.ts";
 import { partPath, sha256, type Source } from "./source.ts";
 
 /** What jiti exports instead of a text that it could not read. */
@@ -27,9 +28,12 @@ function unreadableAt(file: string, { line, column, message = "a syntax error" }
   return new Failure("invalid", `${place}: the runbook cannot be read: ${what}`, { hint: "mend this line" });
 }
 
+/** JavaScript of the product's own runbooks, made when it is built (`prepare-runbooks.ts`): trusted as it is. */
+export const builtFolder: string = join(productFolder, "dist", "runbooks");
+
 /**
  * The runbook in a text. A file that cannot be read as one is refused with what is wrong in it. To make JavaScript of
- * TypeScript takes a third of a second; what came of it is kept in the folder given, under the digest of the text.
+ * TypeScript takes up to seconds; what came of it is kept in the folder given, under the digest of the text.
  */
 export async function loadRunbook(source: Source, cacheFolder?: string): Promise<Runbook> {
   const words = await import("../runbook/words.ts");
@@ -83,15 +87,27 @@ export async function loadRunbook(source: Source, cacheFolder?: string): Promise
 }
 
 async function javascriptOf(file: string, text: string, cacheFolder: string | undefined): Promise<string> {
-  const name = `${sha256([productVersion(), file, text].join("\0"))}.cjs`;
+  const name = codeName(file, text);
+  const built = join(builtFolder, name);
+  if (existsSync(built)) return readFileSync(built, "utf8");
   const kept = cacheFolder === undefined ? undefined : await findKept(cacheFolder, name);
   if (kept !== undefined) return kept;
+  const code = translate(file, text);
+  if (cacheFolder !== undefined && !code.includes(unreadableMark)) await keep(cacheFolder, name, code);
+  return code;
+}
+
+/** The file's name that the JavaScript of a text is kept under. */
+export function codeName(file: string, text: string): string {
+  return `${sha256([productVersion(), file, text].join("\0"))}.cjs`;
+}
+
+/** JavaScript of a text; of one that cannot be read, JavaScript that says what is wrong. */
+export function translate(file: string, text: string): string {
   const { createJiti } = createRequire(import.meta.url)("jiti") as typeof Jiti;
   // jiti's own cache lies in a folder that everybody may write to, and it would run whatever it found there.
   const jiti = createJiti(import.meta.url, { fsCache: false });
-  const code = jiti.transform({ source: text, filename: file, ts: true, async: false });
-  if (cacheFolder !== undefined && !code.includes(unreadableMark)) await keep(cacheFolder, name, code);
-  return code;
+  return jiti.transform({ source: text, filename: file, ts: true, async: false });
 }
 
 // The cache saves time and nothing else: where it cannot be used (a full disk, a folder that is somebody else's), the

@@ -110,8 +110,9 @@ test("the version is the product's", async () => {
 
 test("what a command needs is loaded when it is called, and the trace sees it", async () => {
   const { files } = await filesLoadedBy(["graph", "backup-standby"]);
-  for (const name of ["xstate", "jiti"])
-    expect(files.some((file) => file.includes(`/node_modules/${name}/`))).toBe(true);
+  expect(files.some((file) => file.includes("/node_modules/xstate/"))).toBe(true);
+  // The product's own runbooks were translated when it was built.
+  expect(files.some((file) => file.includes("/node_modules/jiti/"))).toBe(false);
   expect(files.some((file) => file.includes("/node_modules/@aws-sdk/"))).toBe(false);
 });
 

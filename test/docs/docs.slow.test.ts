@@ -37,18 +37,23 @@ const pages = [
 ];
 
 describe("what the pages tell a reader to type", () => {
-  // Each page has a home and a lab of its own, so two are played side by side: more would only slow each other down.
-  const turns = [Promise.resolve(), Promise.resolve()];
-  let next = 0;
+  // Each page has a home and a lab of its own, so three are played side by side: much of it is waiting for the lab.
+  let free = 3;
+  const waiting: (() => void)[] = [];
+  const enter = async () => {
+    if (free > 0) free -= 1;
+    else await new Promise<void>((turn) => waiting.push(turn));
+  };
+  const leave = () => {
+    const next = waiting.shift();
+    if (next === undefined) free += 1;
+    else next();
+  };
   for (const page of pages) {
     const { blocks, ids } = parsePage(read(page));
     if (blocks.length === 0) continue;
     test.concurrent(`${page}: each command does what the page says`, { timeout: 280_000 }, async () => {
-      const lane = next++ % turns.length;
-      const before = turns[lane];
-      let done = () => {};
-      turns[lane] = new Promise((resolve) => (done = resolve));
-      await before;
+      await enter();
       const shell = openShell();
       try {
         let known: Known = new Map();
@@ -77,7 +82,7 @@ describe("what the pages tell a reader to type", () => {
         }
       } finally {
         await shell.close();
-        done();
+        leave();
       }
     });
   }
