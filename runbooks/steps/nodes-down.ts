@@ -21,6 +21,7 @@ import {
   type World,
 } from "runbook";
 
+import { finishBoth } from "./both.ts";
 import { hasStarted, startBegun, startMirrors } from "./mirrors-anew.ts";
 import { wasCopiedOver } from "./copied.ts";
 
@@ -43,8 +44,8 @@ export const stopAll: Step<{ groups: string[] }> = step({
   },
   within: hours(1),
   undo: (): Step => serviceBack,
-  // Once the mirrors were started anew, the cluster starts the groups by itself: that is what was wanted.
-  ifUndone: async (world) => startBegun(world),
+  // Once the nodes were let into the cluster again, it starts the groups by itself: that is what was wanted.
+  ifUndone: async (world) => startBegun(world) || world.traceOf(finishBoth).begun,
 });
 
 /** On the way back: what ran before runs again, where it ran or wherever the cluster has started it. */
