@@ -177,7 +177,7 @@ function visibleAt(tools: Tools, unit: Unit): number {
   );
 }
 
-/** Calls `do` until it went through, or a look shows that its effect is there. */
+/** Calls `do` until it went through, or a look shows that its effect is there. What says "not yet" has more to do later. */
 async function send(
   tools: Tools,
   unit: Unit,
@@ -187,20 +187,20 @@ async function send(
   between: () => Promise<void> = async () => undefined,
 ): Promise<unknown> {
   for await (const _ of looks(tools.clock, tools.signal)) {
+    let failure: Failure | undefined;
     try {
-      await step.do?.(world, mineOf(tools.logbook.told, unit.key));
-      return undefined;
+      if ((await step.do?.(world, mineOf(tools.logbook.told, unit.key))) !== notYet) return undefined;
     } catch (thrown) {
-      const failure = asFailure(thrown);
+      failure = asFailure(thrown);
       if (failure.answer?.code === fencedOutCode) await renewOrLater(tools);
       else if (!mayPass(failure)) throw failure;
-      const found = await lookUnsettled(tools, unit, step, world);
-      if (found !== undefined) return found;
-      if (tools.clock.now() > until) throw failure;
-      await between();
-      const early = await waitForMoment(tools, unit, step, world, until);
-      if (early !== undefined) return early.found;
     }
+    const found = await lookUnsettled(tools, unit, step, world);
+    if (found !== undefined) return found;
+    if (tools.clock.now() > until) throw failure ?? tooLate(step, "the moment for the rest of it never came");
+    await between();
+    const early = await waitForMoment(tools, unit, step, world, until);
+    if (early !== undefined) return early.found;
   }
   return undefined;
 }
