@@ -37,7 +37,6 @@ export const titlesInJapanese: { readonly [title: string]: string } = {
   "There is room to keep the journal": "ジャーナルを保存する空きがある",
   "What a backup of both sides cannot be covered against": "両側のバックアップで備えられないこと",
   "What a restore cannot be covered against": "復元で備えられないこと",
-  "Both nodes answer, with one configuration": "両ノードが応答し、構成が一致している",
   "The recovery point is there, and whole": "リカバリポイントが存在し、欠けがない",
   "Each mirror volume has its snapshot, and its place":
     "各ミラー用ボリュームに対応するスナップショットと接続先がある",
@@ -94,7 +93,6 @@ export const titlesInJapanese: { readonly [title: string]: string } = {
   "Delete the volumes that this run made": "この実行で作成したボリュームを削除する",
   "Tag the old volumes with their place": "旧ボリュームに接続先のタグを付ける",
   "Take the tags off the old volumes": "旧ボリュームのタグを外す",
-  "Shut both nodes down for the restore": "復元のため両ノードをシャットダウンする",
   "Both nodes are members, and every mirror is GREEN on both sides":
     "両ノードがクラスタに参加し、すべてのミラーが両側で GREEN である",
   "Detach the old volumes": "旧ボリュームを切断する",
@@ -105,19 +103,11 @@ export const titlesInJapanese: { readonly [title: string]: string } = {
   "Detach the new volumes again": "新しいボリュームを切断する",
   "Whether a new volume ends with its instance is as it was for the old one":
     "新しいボリュームのインスタンス終了時の扱いが旧ボリュームと同じである",
-  "Power both nodes on, out of the cluster": "クラスタに参加させずに両ノードの電源を入れる",
-  "Power both nodes off again": "両ノードの電源を再び切る",
   "Let the cluster software start at boot again": "クラスタソフトウェアの自動起動を有効に戻す",
   "Reboot the nodes into the cluster": "ノードを再起動してクラスタに参加させる",
   "Switch the initial full copy and the initial mkfs off": "初期構築のフルコピーと mkfs を無効にする",
   "Put the mirrors' settings back as they were found": "ミラーの設定を元に戻す",
-  "On both nodes the new volumes lie where the cluster expects its mirrors":
-    "両ノードで、新しいボリュームがクラスタの想定するミラーの位置にある",
   "Both sides hold the same snapshot, untouched": "両側が同じスナップショットを未変更のまま保持している",
-  "Start the mirrors on both nodes as identical; the nodes reboot":
-    "両ノードのミラーを同一内容として起動する（ノードは再起動する）",
-  "Join the other side by a full copy from the one that was started":
-    "起動済みの側からのフルコピーで、もう一方の側を参加させる",
 
   // Drills.
   "Make a volume from each snapshot, for the drill alone":
@@ -137,4 +127,140 @@ export const titlesInJapanese: { readonly [title: string]: string } = {
   "Delete the volumes of the drill": "訓練のボリュームを削除する",
   "Write on the point's snapshots how the drill ended, unless nothing was proven":
     "訓練の結果をスナップショットに記録する（証明できなかった場合を除く）",
+
+  // More of restores.
+  "The nodes answer, with one configuration": "ノードが応答し、構成が一致している",
+  "What the chosen warm-up takes": "選択したウォームアップに要する時間",
+  "Switch fast restore on for the snapshots, where it is off":
+    "無効になっているスナップショットの高速復元を有効にする",
+  "Fast restore is ready": "高速復元の準備ができている",
+  "The new volumes were made by fast restore": "新しいボリュームは高速復元で作成された",
+  "Switch fast restore off again, where this run switched it on": "この実行で有効にした高速復元を無効に戻す",
+  "The new volumes are filled": "新しいボリュームの初期化が完了している",
+  "Nodes that were out of the cluster are so again": "クラスタ外にあったノードが再びクラスタ外にある",
+  "Shut the nodes down for the restore": "復元のためノードをシャットダウンする",
+  "Power on what was restored, out of the cluster": "クラスタに参加させずに復元したノードの電源を入れる",
+  "Power off again what was powered on": "電源を入れたノードの電源を再び切る",
+  "The new volumes lie where the cluster expects its mirrors":
+    "新しいボリュームがクラスタの期待するミラーの位置にある",
+  "Start the mirrors on what was restored, as identical; the nodes reboot":
+    "復元した内容でミラーを同一として開始する（ノードは再起動する）",
+  "Had only one side been started: the other one joins by a full copy from it":
+    "片側だけが開始された場合：もう一方はフルコピーで参加する",
+  "What was restored stays, and a side that was left out joins by a full copy":
+    "復元した内容を維持し、残った側はフルコピーで参加する",
+  "Run the content checks of the inventory where the service runs":
+    "業務が動作しているノードでインベントリの内容検査を実行する",
+  "Leave nothing of the content checks on the nodes": "内容検査の痕跡をノードに残さない",
+  "The content is what the inventory wants to find": "内容がインベントリの期待どおりである",
+
+  // One side alone.
+  "Restore a recovery point onto one node; the other joins by a full copy":
+    "リカバリポイントの片ノードへの復元（もう一方はフルコピーで参加）",
+  "The side that is not restored, and what lets it join": "復元しない側と、その参加の条件",
+  "What it means that one side wins": "片側を正とすることの意味",
+  "Make the restored side the one that counts": "復元した側を正とする",
+  "The groups that ran run on the restored side": "動作していたグループが復元した側で動作している",
+  "Power the other node on, out of the cluster": "クラスタに参加させずにもう一方のノードの電源を入れる",
+  "The other node's volumes still lie where its mirrors expect them":
+    "もう一方のノードのボリュームがミラーの期待する位置にある",
+  "Start the mirrors on the other node for a full copy; it reboots into the cluster":
+    "もう一方のノードでフルコピー用にミラーを開始する（再起動して参加する）",
+  "The other side was copied over from the restored one, and both are in sync":
+    "復元した側からもう一方へのコピーが完了し、両側が同期している",
+  "The restored side serves alone, by choice": "選択により、復元した側だけで業務を継続している",
+
+  // Confirmed, or taken back.
+  "Confirm a restore: its old volumes may be pruned": "復元の確認：旧ボリュームは整理の対象になる",
+  "The restore, with its volumes in their places and the old ones kept":
+    "復元の状態：ボリュームは所定の位置にあり、旧ボリュームは保管されている",
+  "Mark the old volumes as confirmed": "旧ボリュームに確認済みの印を付ける",
+  "Take a restore back: the old volumes serve again": "復元の取り消し：旧ボリュームで業務を再開する",
+  "The places of the volumes": "ボリュームの位置",
+  "What comes back into each place": "各位置に戻すもの",
+  "What leaves service when the restore is taken back": "復元の取り消しで業務から外れるもの",
+  "Let the cluster software start again, and reboot the nodes into the cluster":
+    "クラスタソフトウェアの起動を有効にし、ノードを再起動して参加させる",
+  "What was put back stays in its place": "戻したボリュームはその位置に留まる",
+  "Take the tags of old volumes off those that serve again":
+    "再び業務に使うボリュームから旧ボリュームのタグを外す",
+
+  // Nodes that are off.
+  "Boot the nodes that are off, without their data volumes and outside of the cluster":
+    "停止中のノードをデータボリュームなし・クラスタ外で起動する",
+  "Which nodes are off": "停止中のノード",
+  "Which volumes of the nodes that are off carry mirrors": "停止中のノードのミラー用ボリューム",
+  "What booting without the data volumes cannot know": "データボリュームなしの起動では分からないこと",
+  "Tag the data volumes with their place": "データボリュームに接続先のタグを付ける",
+  "Take the tags off the data volumes": "データボリュームのタグを外す",
+  "Detach the data volumes of the nodes that are off": "停止中のノードのデータボリュームを切断する",
+  "Attach the data volumes again, in their places": "データボリュームを元の接続先に接続し直す",
+  "Whether a data volume ends with its instance is as it was found":
+    "データボリュームがインスタンスとともに削除されるかどうかは元のままである",
+  "Power the nodes on, without their data volumes": "データボリュームなしでノードの電源を入れる",
+  "Power the nodes off again": "ノードの電源を再び切る",
+  "Keep their cluster software from starting": "クラスタソフトウェアが起動しないようにする",
+  "Let the cluster software start at boot as before": "クラスタソフトウェアの自動起動を元に戻す",
+
+  // Back to normal.
+  "Bring the cluster back to normal": "クラスタを正常な状態に戻す",
+  "Bring the mirrors back in sync": "ミラーを再同期する",
+  "Both nodes are members, and one side of every mirror is proven good":
+    "両ノードがクラスタに参加し、すべてのミラーで正しい側が証明されている",
+  "No run is at work on this cluster; what a dead one left is taken over":
+    "このクラスタで動いている実行はない（中断した実行の残したものは引き継ぐ）",
+  "What is found, and what will be done": "現状と、これから行うこと",
+  "Mark the nodes that answer as held by this run": "応答するノードにこの実行の占有マーカーを置く",
+  "Take this run's marks off the nodes": "ノードからこの実行のマーカーを外す",
+  "If no side proves good: keep the data of this node":
+    "正しい側が証明できない場合：このノードのデータを残す",
+  "Only by a person's own hand: power the node on": "人の手でのみ行う：ノードの電源を入れる",
+  "Only by a person's own hand: take the node out of backup mode":
+    "人の手でのみ行う：ノードのバックアップモードを解除する",
+  "Only by a person's own hand: make the data of this node the data that counts":
+    "人の手でのみ行う：このノードのデータを正とする",
+  "Bring everything back to normal, and not less": "すべてを正常な状態に戻す",
+  "The cluster's configuration is known, and the same on all nodes that answer":
+    "クラスタの構成が分かっており、応答するすべてのノードで一致している",
+  "Nodes that are on their way down are down": "停止途中のノードが停止している",
+  "Start the groups at once where their mirrors are proven good":
+    "ミラーが正しいと証明されたノードでグループをただちに起動する",
+  "Resume the monitors": "モニタを再開する",
+  "Power off what is up without its volumes": "ボリュームなしで起動しているノードの電源を切る",
+  "Put the volumes that were taken out back into their places": "取り外されたボリュームを元の位置に戻す",
+  "What is off may be powered on": "停止中のノードの電源を入れてよい",
+  "Power on what is off, and wait until every node answers":
+    "停止中のノードの電源を入れ、すべてのノードの応答を待つ",
+  "Mark the nodes that came up as held by this run": "起動したノードにこの実行の占有マーカーを置く",
+  "Take away the dead-man timers of dead runs": "中断した実行の保護タイマーを取り除く",
+  "Take a half prepared node out of the cluster, and boot it":
+    "準備途中のノードをクラスタから外して再起動する",
+  "What is outside of the cluster may come in, and its devices are proven":
+    "クラスタ外のノードは参加してよく、デバイスが証明されている",
+  "Take the nodes out of backup mode; they reboot into the cluster":
+    "ノードのバックアップモードを解除する（再起動して参加する）",
+  "Every node is a member again": "すべてのノードが再びクラスタに参加している",
+  "It is proven for every mirror which side counts": "すべてのミラーで正しい側が証明されている",
+  "Start the groups that could not be started before": "起動できなかったグループを起動する",
+  "The mirrors' initial full copy is as the person wants it":
+    "ミラーの初期フルコピーの設定が指定どおりである",
+  "The cluster is normal": "クラスタは正常である",
+  "Where no node answers: put the volumes that were taken out back into their places":
+    "どのノードも応答しない場合：取り外されたボリュームを元の位置に戻す",
+  "Where no node answers: both may be powered on": "どのノードも応答しない場合：両ノードの電源を入れてよい",
+  "At least one node answers": "少なくとも 1 ノードが応答する",
+
+  // Retention.
+  "Prune the recovery points": "リカバリポイントの整理",
+  "No other run on this cluster is open": "このクラスタに未完了の実行がほかにない",
+  "Which recovery points stay, and which go": "残すリカバリポイントと削除するリカバリポイント",
+  "The cloud grants what the prune will ask for": "整理に必要な権限がクラウドにある",
+  "Mark the recovery points that go": "削除するリカバリポイントに印を付ける",
+  "Take the mark off what stays": "残すものから印を外す",
+  "Delete the recovery points that go, oldest first": "対象のリカバリポイントを古い順に削除する",
+  "Which old volumes of restores stay, and which go": "復元の旧ボリュームのうち、残すものと削除するもの",
+  "Take a final snapshot of each confirmed old volume":
+    "確認済みの旧ボリュームの最終スナップショットを取得する",
+  "Delete the old volumes that are kept in a final snapshot":
+    "最終スナップショットのある旧ボリュームを削除する",
 };
