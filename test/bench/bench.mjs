@@ -1,5 +1,6 @@
 /**
- * `npm run bench`: the rows S1, S4, J1, U1 and the outage of the performance goals, beside their goals and peers, in one run.
+ * `npm run bench`: the rows S1, S4, J1, U1 and the outage of the performance goals, beside their goals and peers, in one run;
+ * and beside the outage two more spans of the lab's world that have no goal: the redundancy gap, and the outage of a restore.
  *
  *   node test/bench/bench.mjs [--pairs N] [--only S1,J1,…] [--outage-pace N] [--write]
  *
@@ -14,18 +15,20 @@ import { measureCommits } from "./commits.mjs";
 import { openField } from "./field.mjs";
 import { measureOutage } from "./outage.mjs";
 import { machineLine, printTable, writePage } from "./report.mjs";
+import { measureGap, measureRestore } from "./spans.mjs";
 import { measureStart } from "./start.mjs";
 import { measureSteps } from "./steps.mjs";
 
 const { values } = parseArgs({
   options: {
     pairs: { type: "string", default: "7" },
-    only: { type: "string", default: "S1,S4,J1,U1,outage" },
+    only: { type: "string", default: "S1,S4,J1,U1,outage,gap,restore" },
     "outage-pace": { type: "string", default: "1" },
     write: { type: "boolean", default: false },
   },
 });
 const pairs = Math.max(5, Number(values.pairs));
+const pace = Number(values["outage-pace"]);
 const wanted = (name) => values.only.split(",").includes(name);
 const folder = mkdtempSync(join(tmpdir(), "runbook-bench-"));
 const rows = [];
@@ -49,7 +52,15 @@ try {
   }
   if (wanted("outage"))
     await measure("the outage (it takes as long as the cluster's commands do)", () =>
-      measureOutage({ folder: join(folder, "outage"), pace: Number(values["outage-pace"]) }),
+      measureOutage({ folder: join(folder, "outage"), pace }),
+    );
+  if (wanted("gap"))
+    await measure("the redundancy gap (a node goes off and comes back, and the mirror is copied)", () =>
+      measureGap({ folder: join(folder, "gap"), pace }),
+    );
+  if (wanted("restore"))
+    await measure("the outage of a restore (both nodes go off and come back twice)", () =>
+      measureRestore({ folder: join(folder, "restore"), pace }),
     );
 } finally {
   await field.close?.();

@@ -6,13 +6,10 @@
  *
  * The run is ended once the group is back: the rest of a backup takes no part in the outage.
  */
-import { spawn } from "node:child_process";
-import { join } from "node:path";
-import { pacedClock } from "../../dist/src/drivers/clock/paced.js";
-import { serveLab } from "../../dist/src/lab/serve.js";
-import { thisMachine } from "../../dist/src/store/machine.js";
+import { createJiti } from "jiti";
+import { openLab, seconds, startRun } from "./lab-run.mjs";
 
-const product = new URL("../../bin/runbook.js", import.meta.url).pathname;
+const { covered } = await createJiti(import.meta.url).import("./critical.ts");
 
 /** The commands of the critical way, in their order; what of one kind overlaps counts once. */
 const critical = [
@@ -23,47 +20,16 @@ const critical = [
 ];
 
 export async function measureOutage({ folder, pace }) {
-  const origin = Date.now();
-  const paced = { pace, originReal: origin, originWorld: origin };
-  const clock = pacedClock(paced);
-  const startTime = thisMachine().startOf(process.pid) ?? "";
-  const served = await serveLab({ folder: join(folder, "lab"), clock, pace: paced, startTime });
-  const commands = [];
-  for (const node of served.lab.nodes.values()) listen(node, clock, commands);
-  const child = spawn(process.execPath, [product, "run", "backup-standby", "--lab"], {
-    env: { ...process.env, RUNBOOK_HOME: folder },
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  const ended = new Promise((resolve) => child.once("close", resolve));
-  let said = "";
-  for (const stream of [child.stdout, child.stderr])
-    stream.setEncoding("utf8").on("data", (text) => (said += text));
+  const world = await openLab({ folder, pace });
+  const { commands } = world;
+  const run = startRun(world, "backup-standby");
   try {
-    while (!commands.some(isBack)) {
-      if (child.exitCode !== null) throw new Error(`the run ended before the group was back:\n${said}`);
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
+    await run.until(() => commands.some(isBack), "the group was back");
   } finally {
-    child.kill("SIGKILL");
-    await ended;
-    await served.close();
+    await run.end();
+    await world.close();
   }
   return tell(commands, pace);
-}
-
-function listen(node, clock, commands) {
-  const exec = node.exec.bind(node);
-  node.exec = async (...args) => {
-    const running = exec(...args);
-    // The node books what it receives at once, so the last row is this command's.
-    const argv = node.heart.received.at(-1)?.argv ?? [];
-    const command = { node: node.name, argv, from: clock.now(), to: undefined, code: undefined };
-    commands.push(command);
-    const result = await running;
-    command.to = clock.now();
-    command.code = result.code;
-    return result;
-  };
 }
 
 /** The words stand among the arguments themselves: a script that contains them is another command. */
@@ -111,17 +77,6 @@ function tell(commands, pace) {
   ];
 }
 
-/** How long at least one of them was under way: side by side counts once. */
-function covered(commands) {
-  let sum = 0;
-  let end = -Infinity;
-  for (const { from, to } of [...commands].sort((a, b) => a.from - b.from)) {
-    sum += Math.max(0, to - Math.max(from, end));
-    end = Math.max(end, to);
-  }
-  return sum;
-}
-
 function gapOf(before, after, looks) {
   const inside = looks.filter((look) => look.from >= before.from && look.from < after.from);
   const between = inside.filter((look) => look.from >= before.to);
@@ -135,8 +90,4 @@ function gapOf(before, after, looks) {
       ms: to - from,
     })),
   };
-}
-
-function seconds(ms) {
-  return `${(ms / 1000).toFixed(2)} s`;
 }
