@@ -36,6 +36,7 @@ export const rolesAfterMove = check<Roles>(
 export const moveGroups = step({
   title: "Move the groups to the other node",
   exposes: "service",
+  servedBy: "standby",
   done: async (world, mine: Mine) => {
     const { active, groups } = world.outcomeOf(roles);
     const { groups: found } = await state(world);
@@ -43,9 +44,16 @@ export const moveGroups = step({
     if (mine.begun && groups.some((group) => found[group]?.status === "pending")) return undefined;
     return groups.every((group) => found[group]?.node === active) ? { groups } : undefined;
   },
-  must: async (world) => {
-    const { active, standby, mirrors } = world.outcomeOf(roles);
+  must: async (world, mine: Mine) => {
+    const { active, standby, groups, mirrors } = world.outcomeOf(roles);
     const found = await state(world);
+    // Moved by this run, and back: somebody wanted it there, and it is not taken away a second time.
+    const back = groups.filter((group) => found.groups[group]?.node === standby && wasMoved(mine, group));
+    if (back.length > 0)
+      throw new Failure(
+        "precondition",
+        `${back.join(", ")} was moved by this run and is on ${standby} again`,
+      );
     if (found.nodes[active] !== "online")
       throw new Failure("precondition", `${active} is ${found.nodes[active] ?? "unknown"} in the cluster`);
     assertInSync(await readMirrors(world, mirrors, standby));
@@ -58,6 +66,16 @@ export const moveGroups = step({
   // The cluster or a person moved them again: the node to be backed up may serve now.
   ifUndone: async () => false,
 });
+
+function wasMoved(mine: Mine, group: string): boolean {
+  return mine.calls.some(
+    ({ verb, state, request }) =>
+      verb === "cluster.moveGroup" &&
+      state === "answered" &&
+      request.to === "node" &&
+      request.argv.includes(group),
+  );
+}
 
 export const groupsMoved = wait({
   title: "The groups run as a whole on the other node",

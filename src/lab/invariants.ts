@@ -3,7 +3,13 @@
  * never the tool: who broke it is in the effect.
  */
 import type { Lab } from "./build.ts";
+import { contentRules, rulesWithoutRollback, sameFiles } from "./content-rules.ts";
+import { runRules } from "./run-rules.ts";
+import { volumeRules } from "./volume-rules.ts";
 import type { Effect } from "./world.ts";
+
+export { rulesWithoutRollback } from "./content-rules.ts";
+export { beginLeftOver } from "./volume-rules.ts";
 
 export interface Breach {
   readonly rule: string;
@@ -13,16 +19,16 @@ export interface Breach {
 
 export interface Rule {
   readonly name: string;
-  /** What is wrong now, a sentence each. */
-  check(lab: Lab, effect: Effect): readonly string[];
+  /** Looks at the world as it is now; the answer tells at each of its changes what is wrong, a sentence each. */
+  begin(lab: Lab): (effect: Effect) => readonly string[];
 }
 
 const clusters = (lab: Lab) => [...lab.clusters.values()];
 
-export const rules: readonly Rule[] = [
+const now: readonly Rule[] = [
   {
     name: "a group is online on one node at most",
-    check: (lab) =>
+    begin: (lab) => () =>
       clusters(lab).flatMap(({ groups }) =>
         groups.flatMap(({ name, places }) => {
           const online = [...places].filter(([, place]) => place === "online").map(([node]) => node);
@@ -32,7 +38,7 @@ export const rules: readonly Rule[] = [
   },
   {
     name: "a group runs only where its mirrors are GREEN",
-    check: (lab) =>
+    begin: (lab) => () =>
       clusters(lab).flatMap((cluster) =>
         cluster.groups.flatMap((group) =>
           [...group.places].flatMap(([node, place]) =>
@@ -51,7 +57,7 @@ export const rules: readonly Rule[] = [
   },
   {
     name: "two GREEN sides hold the same",
-    check: (lab) =>
+    begin: (lab) => () =>
       clusters(lab).flatMap((cluster) =>
         cluster.mirrors.flatMap((mirror) => {
           const [one, two] = cluster.names;
@@ -68,7 +74,7 @@ export const rules: readonly Rule[] = [
   },
   {
     name: "nothing is written to a stale side",
-    check: (lab, effect) => {
+    begin: (lab) => (effect) => {
       if (effect.detail.kind !== "data-written") return [];
       const node = String(effect.detail["node"]);
       const mirror = lab.clusterOf(node).mirrors.find(({ name }) => name === effect.detail["mirror"]);
@@ -81,27 +87,25 @@ export const rules: readonly Rule[] = [
   },
   {
     name: "no partition is destroyed",
-    check: (_, effect) => (effect.detail.kind === "partition-destroyed" ? [effect.what] : []),
+    begin: () => (effect) => (effect.detail.kind === "partition-destroyed" ? [effect.what] : []),
   },
 ];
 
-type Data = { readonly [path: string]: string };
+/** What holds whatever a person may ask for. */
+export const rules: readonly Rule[] = [...now, ...contentRules, ...volumeRules, ...runRules];
 
-function sameFiles(one: Data = {}, two: Data = {}): boolean {
-  if (one === two) return true;
-  const paths = Object.keys(one);
-  return paths.length === Object.keys(two).length && paths.every((path) => one[path] === two[path]);
-}
+export const allRules: readonly Rule[] = [...rules, ...rulesWithoutRollback];
 
 export function watch(
   lab: Lab,
   onBreach: (breach: Breach) => void,
-  watched: readonly Rule[] = rules,
+  watched: readonly Rule[] = allRules,
 ): () => void {
+  const begun = watched.map((rule) => ({ name: rule.name, judge: rule.begin(lab) }));
   const listener = ({ effect }: { readonly effect?: Effect }) => {
     if (!effect) return;
-    for (const rule of watched)
-      for (const what of rule.check(lab, effect)) onBreach({ rule: rule.name, what, effect });
+    for (const { name, judge } of begun)
+      for (const what of judge(effect)) onBreach({ rule: name, what, effect });
   };
   lab.heart.listeners.add(listener);
   return () => lab.heart.listeners.delete(listener);

@@ -8,8 +8,9 @@ const standby = (id, mirrors, service) => ({
 });
 
 /**
- * `lost`: a backup was made and files were lost after it, before the run that is judged. `places`: that run ends with other
- * volumes, in the places of the old ones.
+ * `backedUp`: a backup was made before the run that is judged; `lost`: and files were lost after it. `places`: that run ends
+ * with other volumes, in the places of the old ones. `scratch`: it touches nothing of the cluster. `stopsAll`: it stops the
+ * groups without a dead-man timer.
  */
 export const shapes = [
   standby("1-early", 1, "early"),
@@ -17,9 +18,37 @@ export const shapes = [
   standby("3-early", 3, "early"),
   standby("3-late", 3, "late"),
   { id: "active", mirrors: 1, runbook: "backup-active", params: [] },
-  { id: "both", mirrors: 1, runbook: "backup-both", params: [] },
-  { id: "restore", mirrors: 1, runbook: "restore", params: [], lost: true, places: true },
-  { id: "one", mirrors: 1, runbook: "restore-one", params: ["onto=server1"], lost: true, places: true },
+  { id: "both", mirrors: 1, runbook: "backup-both", params: [], stopsAll: true },
+  {
+    id: "restore",
+    mirrors: 1,
+    runbook: "restore",
+    params: [],
+    backedUp: true,
+    lost: true,
+    places: true,
+    stopsAll: true,
+  },
+  {
+    id: "warm",
+    mirrors: 1,
+    runbook: "restore",
+    params: ["warm=fast"],
+    backedUp: true,
+    lost: true,
+    places: true,
+  },
+  {
+    id: "one",
+    mirrors: 1,
+    runbook: "restore-one",
+    params: ["onto=server1"],
+    backedUp: true,
+    lost: true,
+    places: true,
+    stopsAll: true,
+  },
+  { id: "drill", mirrors: 1, runbook: "drill", params: [], backedUp: true, scratch: true },
 ];
 
 /** A number from 0 to 1 that is the same for the same text, every time (FNV-1a). */
@@ -96,8 +125,11 @@ const boundaries = [
   "outcome mirrorsBack",
 ];
 
+/** While nobody is at work a person brings back the service that the run has stopped. */
+const stopped = ["sent stopAll cluster.stopGroup", "answered cluster.stopGroup", "outcome stopAll"];
+
 export function changeCases(shape, change, stride = 1) {
-  return boundaries
+  return (change === "started" ? stopped : boundaries)
     .filter((_, i) => i % stride === 0)
     .map((key) => {
       const id = `${shape.id}/${change}/${key.replaceAll(" ", "-")}`;
@@ -108,7 +140,7 @@ export function changeCases(shape, change, stride = 1) {
         shape,
         seed: 1 + Math.floor(dice(id) * 1e6),
         points: [{ id: `after row "${key}" (1)`, key, nth: 1, when: "synced", cut: 0 }],
-        of: boundaries.length,
+        of: change === "started" ? stopped.length : boundaries.length,
       };
     });
 }

@@ -165,11 +165,18 @@ const q = values.quick ? 10 : 1;
 const perShape = shapesNow.map((shape) => {
   const reference = references.get(shape.id);
   const main = shape.id === "1-early";
-  const changes = shape.runbook === "backup-standby" ? ["dead-man", "failover", "reboot"] : [];
+  const changes =
+    shape.runbook === "backup-standby"
+      ? ["dead-man", "failover", "reboot"]
+      : shape.stopsAll
+        ? ["started"]
+        : [];
   return [
     ...rowCases(shape, reference, "after", { size, stride: q * (main ? 1 : 3) }),
     ...writeCases(shape, reference, { size: main ? 1 : 4, stride: values.quick ? 4 : 1 }),
-    ...changes.flatMap((change) => changeCases(shape, change, values.quick ? 5 : main ? 1 : 5)),
+    ...changes.flatMap((change) =>
+      changeCases(shape, change, change === "started" || (main && !values.quick) ? 1 : 5),
+    ),
     ...rowCases(shape, reference, "torn", { size, stride: q * (main ? 1 : 6) }),
     ...rowCases(shape, reference, "before", { size, stride: q * (main ? 1 : 6) }),
   ];

@@ -10,6 +10,7 @@ const counted = {
   "snapshot-cut": ({ volume }) => volume,
   "instance-starting": ({ instance }) => instance,
   "node-stopping": ({ node, reboot }) => `${node}${reboot ? ", reboot" : ""}`,
+  "volume-created": ({ snapshot }) => `from ${snapshot}`,
 };
 
 /** How often each counted effect was caused by a call of the tool, and not by the world or another hand. */
@@ -38,7 +39,7 @@ export function endOf(rows) {
 }
 
 /** What must be so whatever happened: the lab's invariants, no gap of the lab, a truthful end, the world as it was. */
-export function judgeAlways(world, { rows, shape, mayMove }) {
+export function judgeAlways(world, { run, rows, shape, mayMove }) {
   const { lab } = world;
   const wrong = [];
   for (const what of new Set(world.breaches)) wrong.push(`invariant: ${what}`);
@@ -54,7 +55,7 @@ export function judgeAlways(world, { rows, shape, mayMove }) {
         !(restored && /^volumes\.|attachments|mirrors\.md1\.volumes/.test(line)),
     );
     if (restored) wrong.push(...judgeRestored(world));
-    else if (shape.places) wrong.push(...judgeNoneLeft(world));
+    wrong.push(...world.leftOver());
     // Moved or not, each group is online, and on one node.
     for (const group of lab.cluster("prod").groups) {
       const places = [...group.places.values()];
@@ -73,7 +74,8 @@ export function judgeAlways(world, { rows, shape, mayMove }) {
     if (end === "succeeded" && tags["runbook:consistency"] === undefined)
       wrong.push(`${id} carries no word on its consistency`);
   }
-  if (end === "succeeded" && shape.runbook !== "backup-both" && !shape.places) {
+  if (shape.scratch) wrong.push(...judgeDrill(world, { run, end }));
+  if (end === "succeeded" && shape.runbook !== "backup-both" && !shape.places && !shape.scratch) {
     const point = rows.findLast((row) => row.kind === "outcome" && row.body.unit === "recordPoint")?.body
       .found;
     if (point === undefined) wrong.push("it succeeded without a recovery point");
@@ -96,10 +98,6 @@ function madeVolumes({ lab }) {
   );
 }
 
-function judgeNoneLeft(world) {
-  return madeVolumes(world).map(({ id }) => `${id} was made, and is left over`);
-}
-
 /** The files are those of the cut, on both sides, and each volume that was made is in its place. */
 function judgeRestored(world) {
   const { lab } = world;
@@ -115,6 +113,35 @@ function judgeRestored(world) {
   return wrong;
 }
 
+const mark = "runbook:tested-content";
+
+/** Nothing of the clusters was written to, of the point nothing but the mark; and the mark is true. */
+function judgeDrill({ lab, ...world }, { run, end }) {
+  const wrong = [];
+  const ids = [...lab.clusters.values()].flatMap(({ members }) =>
+    members.flatMap(({ node: { name, instance } }) => [
+      name,
+      instance,
+      ...lab.cloud.attached(instance).map(({ volume }) => volume),
+    ]),
+  );
+  for (const { node, line, operation, params } of world.writes()) {
+    const met = ids.find((id) => node === id || JSON.stringify(params ?? {}).includes(id));
+    if (met !== undefined) wrong.push(`a drill wrote to ${met}: ${line}`);
+    const known = ["CreateVolume", "AttachVolume", "DetachVolume", "DeleteVolume", "CreateTags"];
+    if (operation !== undefined && !known.includes(operation)) wrong.push(`a drill called ${line}`);
+  }
+  for (const line of differences(world.tagsBefore(), world.tags()))
+    if (!line.includes(`.${mark}: `)) wrong.push(`a drill changed more than its mark: ${line}`);
+  // What was cut is right, and its log is clean: there is no night in which it fails the checks.
+  const marks = Object.values(world.tags()).flatMap((tags) => tags[mark] ?? []);
+  for (const each of marks)
+    if (!each.includes("passed") || !each.includes(run)) wrong.push(`the point is marked ${each}`);
+  if (end === "succeeded" && marks.length !== Object.keys(world.tags()).length)
+    wrong.push("it succeeded, and the point does not say so");
+  return wrong;
+}
+
 // Where the service went, its mounts and the open file system go too.
 const movedWith = (line) =>
   /^clusters\.prod\.nodes\.[^.]+\.mounts/.test(line) || /^volumes\.[^.]+\.content\.dirty/.test(line);
@@ -124,8 +151,8 @@ export function judgeAsUndisturbed(world, { rows, undisturbed, shape }) {
   const wrong = [];
   const { end, failures } = endOf(rows);
   const counts = effectsOf(world);
-  // A restore that met something that it cannot prove any more gives back what it found: that is judged as well.
-  if (end !== "succeeded" && !(shape.places && end === "given back"))
+  // A restore (or a drill) that met something that it cannot prove any more gives back what it found: judged as well.
+  if (end !== "succeeded" && !((shape.places || shape.scratch) && end === "given back"))
     wrong.push(`it ended ${end}: ${failures.join(" | ")}`);
   if (end !== "succeeded") return wrong;
   for (const [key, n] of Object.entries(counts))

@@ -61,7 +61,7 @@ export async function play(one, { pace, undisturbed, keep, gate }) {
  */
 async function playIn(world, one, undisturbed, result, tell) {
   const { shape } = one;
-  if (shape.lost && !(await loseFiles(world, result))) return;
+  if (shape.backedUp && !(await backUp(world, shape, result))) return;
   const earlier = world.runs();
   const start = ["run", shape.runbook, "--lab", ...shape.params.flatMap((param) => ["--param", param])];
   const runs = () => world.runs().filter((run) => !earlier.includes(run));
@@ -108,7 +108,7 @@ async function playIn(world, one, undisturbed, result, tell) {
   Object.assign(result, { end, failures, writes: seen.size, counts: effectsOf(world) });
   result.lines = world.writes().map(({ line }) => line);
   result.snapshots = world.lab.cloud.listSnapshots().length;
-  result.wrong.push(...judgeAlways(world, { rows, shape, mayMove: one.change === "failover" }));
+  result.wrong.push(...judgeAlways(world, { run: begun, rows, shape, mayMove: one.change === "failover" }));
   if (!one.change && undisturbed)
     result.wrong.push(...judgeAsUndisturbed(world, { rows, undisturbed, shape }));
   const codes = { succeeded: 0, "given back": 1, stuck: 3, refused: 4 };
@@ -122,14 +122,16 @@ async function playIn(world, one, undisturbed, result, tell) {
 }
 
 /** A backup, and files that are lost on both sides after it. */
-async function loseFiles(world, result) {
+async function backUp(world, { lost }, result) {
   const { code, said } = await world.product(["run", "backup-standby", "--lab"], { gate: world.gate });
   if (code !== 0) {
     result.wrong.push(`the backup before it failed: ${lastLines(said)}`);
     return false;
   }
-  await world.hand("delete", ["orders.txt"]);
-  await world.hand("write", ["late.txt", "after the cut"]);
+  if (lost) {
+    await world.hand("delete", ["orders.txt"]);
+    await world.hand("write", ["late.txt", "after the cut"]);
+  }
   await world.settle();
   world.beginNow();
   return true;
@@ -154,7 +156,8 @@ async function runOnce(world, args, points, seen, tell) {
 async function change(world, what, tell) {
   await world.settle();
   try {
-    if (what === "dead-man") await world.sleep(deadManMs);
+    if (what === "started") await world.type("server1", "clpgrp -s failover1");
+    if (what === "dead-man" || what === "started") await world.sleep(deadManMs);
     if (what === "failover") tell(await world.hand("failover"));
     if (what === "reboot") tell(await world.hand("reboot", ["server2"]));
   } catch (error) {

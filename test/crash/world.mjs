@@ -20,7 +20,7 @@ import { fileURLToPath } from "node:url";
 import { pacedClock } from "../../dist/src/drivers/clock/paced.js";
 import { describeWorld } from "../../dist/src/lab/compare.js";
 import { useHand, settle } from "../../dist/src/lab/hands.js";
-import { watch } from "../../dist/src/lab/invariants.js";
+import { beginLeftOver, watch } from "../../dist/src/lab/invariants.js";
 import { serveLab } from "../../dist/src/lab/serve.js";
 import { parseSegment } from "../../dist/src/store/rows.js";
 import { thisMachine } from "../../dist/src/store/machine.js";
@@ -61,7 +61,9 @@ export async function openWorld({ shape, pace, seed, runbook }) {
   const { lab } = served;
   const breaches = [];
   watch(lab, (breach) => breaches.push(breach.what));
-  const from = { received: 0, effects: 0, snapshots: 0, before: worldOf(lab) };
+  const from = { received: 0, effects: 0, snapshots: 0 };
+  const asItIs = () => ({ before: worldOf(lab), tags: tagsOf(lab), leftOver: beginLeftOver(lab) });
+  Object.assign(from, asItIs());
   return {
     lab,
     pace,
@@ -73,9 +75,13 @@ export async function openWorld({ shape, pace, seed, runbook }) {
         received: lab.heart.received.length,
         effects: lab.heart.effects.length,
         snapshots: lab.cloud.listSnapshots().length,
-        before: worldOf(lab),
+        ...asItIs(),
       }),
     before: () => from.before,
+    /** Of the snapshots that were there when it began, by their ids. */
+    tagsBefore: () => from.tags,
+    tags: () => tagsOf(lab),
+    leftOver: () => from.leftOver(),
     received: () => lab.heart.received.slice(from.received),
     effects: () => lab.heart.effects.slice(from.effects),
     snapshots: () => lab.cloud.listSnapshots().slice(from.snapshots),
@@ -85,6 +91,8 @@ export async function openWorld({ shape, pace, seed, runbook }) {
     product: (args, more) => runProduct(home, cwd, args, more),
     settle: () => settle(lab),
     hand: (name, words = []) => useHand(lab, name, words, "prod"),
+    /** As a person does at the console of a node, whatever it answers. */
+    type: (node, line) => lab.node(node).exec(line, { stdout: () => undefined, stderr: () => undefined }),
     sleep: (worldMs) => lab.heart.clock.sleep(worldMs),
     now: () => lab.heart.clock.now(),
     describe: () => worldOf(lab),
@@ -95,6 +103,10 @@ export async function openWorld({ shape, pace, seed, runbook }) {
       if (!keep) rmSync(home, { recursive: true, force: true });
     },
   };
+}
+
+function tagsOf(lab) {
+  return Object.fromEntries(lab.cloud.listSnapshots().map(({ id, tags }) => [id, { ...tags }]));
 }
 
 /** A setting that clp.conf does not have, and one that it has with its default, are the same (reference clusterpro 1.5). */

@@ -2,6 +2,7 @@
 import { commandsFor } from "../../src/cli/by-hand.ts";
 import { differences } from "../../src/lab/compare.ts";
 import { settle } from "../../src/lab/hands.ts";
+import { beginLeftOver } from "../../src/lab/invariants.ts";
 import type { Params } from "../../src/runbook/step.ts";
 import { paste } from "./laws.ts";
 import { worldOf } from "./world.ts";
@@ -58,6 +59,7 @@ export async function killAndResume({
     const untouched = worldOf(sim.lab);
     await prepare?.(sim);
     const before = against === "untouched" ? untouched : worldOf(sim.lab);
+    const leftOver = beginLeftOver(sim.lab);
     const first = sim.runner();
     const plan = await first.plan(params);
     const walk = await first.start(plan, { dieAtRow: { row, when } });
@@ -94,7 +96,7 @@ export async function killAndResume({
           effects.some(({ n, detail }) => caused.includes(n) && detail.kind === "group-stopped"),
       ).length,
       changed: differences(before, worldOf(sim.lab)).map(String),
-      breaches: sim.breaches.map(({ what }) => what),
+      breaches: [...sim.breaches.map(({ what }) => what), ...(end.end === "stuck" ? [] : leftOver())],
       gaps: sim.gaps(),
       lies: truths
         .filter((truth) => consistency === "quiesced" && !(truth.powerOff && truth.isolated && truth.clean))

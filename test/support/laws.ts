@@ -7,6 +7,7 @@ import { parsePasted } from "../../src/cli/lab-paste.ts";
 import { Failure } from "../../src/errors.ts";
 import { differences } from "../../src/lab/compare.ts";
 import { settle, typeLine } from "../../src/lab/hands.ts";
+import { beginLeftOver } from "../../src/lab/invariants.ts";
 import type { Fault } from "../../src/lab/world.ts";
 import type { Params } from "../../src/runbook/step.ts";
 import { worldOf } from "./world.ts";
@@ -61,6 +62,7 @@ export async function playOnce(
     await play.prepare?.(sim);
     await settle(sim.lab);
     const before = play.against === "untouched" ? untouched : worldOf(sim.lab);
+    const leftOver = beginLeftOver(sim.lab);
     const runner = sim.runner();
     const plan = await runner.plan(play.params);
     const heard = sim.lab.heart.received.length;
@@ -84,7 +86,8 @@ export async function playOnce(
         why: ended.why ?? "",
         changed,
         done: Object.keys(walk.logbook.context().outcomes),
-        breaches: sim.breaches.map(({ what }) => what),
+        // What a stuck run left is for a person, and is judged by what came of his commands.
+        breaches: [...sim.breaches.map(({ what }) => what), ...(ended.end === "stuck" ? [] : leftOver())],
         gaps: sim.gaps(),
         byHand,
         untyped,
@@ -151,7 +154,7 @@ export async function paste(sim: Simulation, lines: readonly string[]): Promise<
 }
 
 /** 1 plays every write; a stride keeps `npm test` short. WRITE=N plays one and tells its story. */
-const stride = process.env["WRITE"] === undefined ? Number(process.env["WRITE_STEP"] ?? 23) : 1;
+const stride = process.env["WRITE"] === undefined ? Number(process.env["WRITE_STEP"] ?? 41) : 1;
 
 /** A command that takes its node down: whether it worked cannot be told from its answer. */
 const takesNodeDown = /^clp(backup|restore)\.sh /;

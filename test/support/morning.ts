@@ -51,6 +51,8 @@ export async function play(night: Night, check: (morning: Morning) => Promise<vo
   try {
     const before = worldOf(sim.lab);
     await night.befalls(sim);
+    // What a person's hand broke in the night is what the morning begins with.
+    sim.breaches.length = 0;
     const heard = sim.lab.heart.received.length;
     const runner = sim.runner();
     const plan = await runner.plan(night.params);
