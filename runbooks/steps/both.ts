@@ -1,5 +1,6 @@
 /** The cut of both sides at once: the whole service stopped, both nodes shut down in backup mode, cut, and brought back. */
 import {
+  assertGranted,
   assertSameDevices,
   check,
   contentOf,
@@ -13,6 +14,7 @@ import {
   notYet,
   readMirrors,
   roles,
+  sampleTags,
   sides,
   step,
   wait,
@@ -23,7 +25,8 @@ import {
   type World,
 } from "runbook";
 
-import { each, goesDown } from "./nodes-down.ts";
+import { each, findMembers, goesDown, join, mayPowerOn, powerOn } from "./power.ts";
+import { findComplete, inTag, wholeSet } from "./sets.ts";
 
 interface Boots {
   readonly boots: { readonly [node: string]: string };
@@ -42,19 +45,12 @@ export const volumesOfBoth = check<{ readonly byNode: { readonly [node: string]:
 export const rightsForBoth = check("The cloud grants what the run will ask for", async (world) => {
   const missing: string[] = [];
   for (const [node, { volumes }] of Object.entries(world.outcomeOf(volumesOfBoth).byNode)) {
-    const tags = {
-      ...Object.fromEntries(Object.keys(world.tags).map((key) => [key, "dry-run"])),
-      "runbook:cluster": world.clusterName,
-    };
+    const tags = sampleTags(world);
     missing.push(
       ...(await world.cloud.findMissingRights({ instance: world.instanceOf(node), volumes, tags })),
     );
   }
-  if (missing.length > 0)
-    throw new Failure("denied", `rights are missing: ${[...new Set(missing)].join("; ")}`, {
-      hint: "grant them to the role that runs this, or tag what the policy expects to be tagged",
-    });
-  return true;
+  return assertGranted(missing);
 });
 
 /** Told, never refused. */
@@ -152,6 +148,7 @@ export const prepareBoth: Step<{ stoppedBy: string; keptBoot: boolean }> = step(
 /** A set for each node: no image of one side says anything about the other. No undo: a snapshot is worth keeping. */
 export const cutBoth: Step<{ [node: string]: { id: string; volume: string; startedAt: string }[] }> = step({
   title: "Snapshot the mirror volumes of both nodes",
+  cuts: "both",
   done: async (world) => {
     const cut: Record<string, { id: string; volume: string; startedAt: string }[]> = {};
     for (const [node, { volumes }] of Object.entries(world.outcomeOf(volumesOfBoth).byNode)) {
@@ -205,31 +202,15 @@ export const bootBoth: Step<{ prepared: boolean }> = step({
     }
     return { prepared };
   },
-  must: async (world, mine) => {
-    for (const node of world.outcomeOf(sides).nodes) {
-      const { state } = await world.cloud.getInstance(world.instanceOf(node));
-      if (state === "stopping" || state === "pending") return notYet;
-      // Running, and silent: the guest is on its way down, or up.
-      if (state === "running" && (await world.nodes.findBoot(node)) === undefined) return notYet;
-      if (state === "running" && (await goesDown(world, node, mine))) return notYet;
-    }
-    return undefined;
-  },
-  do: async (world) => {
-    for (const node of world.outcomeOf(sides).nodes) {
-      const instance = world.instanceOf(node);
-      await world.unless(
-        async () => (await world.cloud.getInstance(instance)).state !== "stopped",
-        () => world.cloud.startInstance({ instance }),
-      );
-    }
-  },
+  must: mayPowerOn,
+  do: powerOn,
   expect: async () => ({ prepared: true }),
   within: minutes(40),
 });
 
 export const finishBoth = step({
   title: "Take both nodes out of backup mode; they reboot",
+  mayServe: true,
   done: async (world) => {
     for (const node of world.outcomeOf(sides).nodes) {
       if ((await world.nodes.findBoot(node)) === undefined) return undefined;
@@ -266,24 +247,9 @@ export const finishBoth = step({
 
 export const joinBoth = step({
   title: "Both nodes are members again",
-  done: async (world) => {
-    const { nodes } = world.outcomeOf(sides);
-    for (const node of nodes) {
-      if ((await world.nodes.findBoot(node)) === undefined) return undefined;
-      const state = await world.cluster.getState(node);
-      if (nodes.some((other) => state.nodes[other] !== "online")) return undefined;
-    }
-    return { nodes };
-  },
+  done: (world) => findMembers(world, world.outcomeOf(sides).nodes),
   patience: minutes(10),
-  do: async (world) => {
-    for (const node of world.outcomeOf(sides).nodes) {
-      await world.unless(
-        async () => (await world.cluster.getService(node)).running,
-        () => world.cluster.startService({ node }),
-      );
-    }
-  },
+  do: (world) => join(world, world.outcomeOf(sides).nodes),
   within: minutes(40),
 });
 
@@ -300,17 +266,11 @@ export const inSyncBoth = wait({
 
 export const cutsReady = wait({
   title: "The snapshots are complete",
-  done: async (world) => {
-    const ids = Object.values(world.outcomeOf(cutBoth)).flatMap((set) => set.map(({ id }) => id));
-    const snapshots = await world.cloud.getSnapshots(ids);
-    const failed = snapshots.find((snapshot) => snapshot.state === "error");
-    if (failed)
-      throw new Failure(
-        "conflict",
-        `snapshot ${failed.id} of ${failed.volume} failed: ${failed.reason ?? "no reason given"}`,
-      );
-    return snapshots.every((snapshot) => snapshot.state === "completed") ? ids : undefined;
-  },
+  done: async (world) =>
+    findComplete(
+      world,
+      Object.values(world.outcomeOf(cutBoth)).flatMap((set) => set.map(({ id }) => id)),
+    ),
   within: (world) => hours(world.settings.copyHours),
 });
 
@@ -333,7 +293,7 @@ export const recordBoth = step({
   },
   do: async (world) => {
     const consistency = await world.atRun("how consistent", async () => verdict(world).consistency);
-    const why = await world.atRun("why", async () => whyInTag(world));
+    const why = await world.atRun("why", async () => inTag(verdict(world).why));
     for (const [node, set] of Object.entries(world.outcomeOf(cutBoth)))
       for (const { id, volume } of set)
         await world.cloud.setTags({
@@ -369,7 +329,7 @@ function tagsOf(world: World, node: string, volume: string) {
   return {
     ...placeTags(world, node, volume),
     "runbook:consistency": verdict(world).consistency,
-    "runbook:why": whyInTag(world),
+    "runbook:why": inTag(verdict(world).why),
   };
 }
 
@@ -386,28 +346,9 @@ function pointName(world: World, node: string): string {
   return `${world.run}-${node}`;
 }
 
-/** A tag holds 256 characters. */
-function whyInTag(world: World): string {
-  return verdict(world).why.join("; ").slice(0, 256);
-}
-
 function setOf(world: World, node: string): Promise<readonly Snapshot[]> {
   return world.cloud.findSnapshots({
     "runbook:operation": world.tags["runbook:operation"] ?? "",
     "runbook:node": node,
   });
-}
-
-/** One snapshot for each volume, or undefined while some are missing; more than one is never chosen from. */
-function wholeSet(found: readonly Snapshot[], volumes: readonly string[]) {
-  if (found.length > volumes.length)
-    throw new Failure(
-      "conflict",
-      `this operation has ${found.length} snapshots (${found.map(({ id }) => id).join(", ")}); wanted ${volumes.length}`,
-      { hint: "compare them, and delete those that are not wanted" },
-    );
-  const set = volumes.flatMap((volume) => found.filter((snapshot) => snapshot.volume === volume));
-  return set.length === volumes.length
-    ? set.map(({ id, volume, startedAt }) => ({ id, volume, startedAt }))
-    : undefined;
 }

@@ -17,7 +17,7 @@ import {
 } from "runbook";
 
 import { assertDevices, assertThere, mayComeIn, nodeOf } from "./may-come-in.ts";
-import { each } from "./nodes-down.ts";
+import { each } from "./power.ts";
 
 /**
  * Guards stand as steps of their own: where one of them ends the run, no command is printed that it forbids. They are asked

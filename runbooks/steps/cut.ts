@@ -15,12 +15,12 @@ import {
   volumesFound,
   wait,
   type Mine,
-  type Snapshot,
   type Step,
   type World,
 } from "runbook";
 
 import { breakMirrors, findBreaks } from "./redundancy.ts";
+import { findComplete, inTag, wholeSet } from "./sets.ts";
 
 export const prepareStandby = step({
   title: "Shut the standby down in backup mode",
@@ -71,6 +71,7 @@ export const prepareStandby = step({
 // operation's tag from the start, and the tag is looked for before anything is asked. No undo: a snapshot is worth keeping.
 export const snapshotVolumes = step({
   title: "Snapshot the standby's mirror volumes at one instant",
+  cuts: "standby",
   done: async (world) => {
     const { volumes } = world.outcomeOf(volumesFound);
     return wholeSet(await world.cloud.findSnapshots(operation(world)), volumes);
@@ -180,17 +181,11 @@ export const joinCluster = step({
 
 export const snapshotsReady = wait({
   title: "The snapshots are complete",
-  done: async (world) => {
-    const ids = world.outcomeOf(snapshotVolumes).map((snapshot) => snapshot.id);
-    const snapshots = await world.cloud.getSnapshots(ids);
-    const failed = snapshots.find((snapshot) => snapshot.state === "error");
-    if (failed)
-      throw new Failure(
-        "conflict",
-        `snapshot ${failed.id} of ${failed.volume} failed: ${failed.reason ?? "no reason given"}`,
-      );
-    return snapshots.every((snapshot) => snapshot.state === "completed") ? ids : undefined;
-  },
+  done: async (world) =>
+    findComplete(
+      world,
+      world.outcomeOf(snapshotVolumes).map((snapshot) => snapshot.id),
+    ),
   within: (world) => hours(world.settings.copyHours),
 });
 
@@ -207,7 +202,7 @@ export const recordPoint = step({
   },
   do: async (world) => {
     const consistency = await world.atRun("how consistent", async () => verdict(world).consistency);
-    const why = await world.atRun("why", async () => whyInTag(world));
+    const why = await world.atRun("why", async () => inTag(verdict(world).why));
     // Each snapshot says what it holds, so that a restore knows its place when the cluster and this machine are gone.
     for (const { id, volume } of world.outcomeOf(snapshotVolumes)) {
       await world.cloud.setTags({
@@ -245,7 +240,7 @@ function pointTags(world: World, volume: string) {
   return {
     "runbook:point": world.run,
     "runbook:consistency": verdict(world).consistency,
-    "runbook:why": whyInTag(world),
+    "runbook:why": inTag(verdict(world).why),
     ...contentTags(world, volume),
   };
 }
@@ -259,11 +254,6 @@ function contentTags(world: World, volume: string) {
   };
 }
 
-/** A tag holds 256 characters. */
-function whyInTag(world: World): string {
-  return verdict(world).why.join("; ").slice(0, 256);
-}
-
 /** In the cluster, and set to come back by itself at the next boot. */
 async function isMember(world: World): Promise<boolean> {
   const { active, standby } = world.outcomeOf(roles);
@@ -274,20 +264,4 @@ async function isMember(world: World): Promise<boolean> {
 
 function operation(world: World) {
   return { "runbook:operation": world.tags["runbook:operation"] ?? "" };
-}
-
-/** One snapshot for each volume, or undefined while some are missing; more than one is never chosen from. */
-function wholeSet(found: readonly Snapshot[], volumes: readonly string[]) {
-  if (found.length > volumes.length)
-    throw new Failure(
-      "conflict",
-      `this operation has ${found.length} snapshots (${found.map((s) => s.id).join(", ")}); wanted ${volumes.length}`,
-      {
-        hint: "compare them, and delete those that are not wanted",
-      },
-    );
-  const set = volumes.flatMap((volume) => found.filter((snapshot) => snapshot.volume === volume));
-  return set.length === volumes.length
-    ? set.map(({ id, volume, startedAt }) => ({ id, volume, startedAt }))
-    : undefined;
 }

@@ -196,6 +196,7 @@ export interface Started {
  */
 export const startMirrors: Step<Started> = step<Started>({
   title: "Start the mirrors on what was restored, as identical; the nodes reboot",
+  mayServe: true,
   done: async (world, mine) => {
     if (!mine.begun) return undefined;
     const { boots } = world.outcomeOf(devicesProven);

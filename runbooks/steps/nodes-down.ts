@@ -24,6 +24,7 @@ import {
 import { finishBoth } from "./both.ts";
 import { hasStarted, startBegun, startMirrors } from "./mirrors-anew.ts";
 import { wasCopiedOver } from "./copied.ts";
+import { each, findMembers, goesDown, join, mayPowerOn, powerOn } from "./power.ts";
 
 export const stopAll: Step<{ groups: string[] }> = step({
   title: "Stop the groups",
@@ -33,6 +34,14 @@ export const stopAll: Step<{ groups: string[] }> = step({
     const groups = world.outcomeOf(sides).toStop.map(({ group }) => group);
     const seenBefore = world.findOutcome(stopAll) !== undefined;
     return (await nothingRuns(world, groups, seenBefore)) ? { groups } : undefined;
+  },
+  // Stopped by this run, and up again: somebody brought it back, and it is not taken away a second time.
+  must: async (world, mine: Mine) => {
+    const back: string[] = [];
+    for (const { group } of world.outcomeOf(sides).toStop)
+      if (mayHaveBeenStopped(world, mine, group) && !(await nothingRuns(world, [group]))) back.push(group);
+    if (back.length > 0)
+      throw new Failure("precondition", `${back.join(", ")} was stopped by this run and is online again`);
   },
   do: async (world) => {
     for (const { group, node } of world.outcomeOf(sides).toStop.toReversed()) {
@@ -47,6 +56,21 @@ export const stopAll: Step<{ groups: string[] }> = step({
   // Once the nodes were let into the cluster again, it starts the groups by itself: that is what was wanted.
   ifUndone: async (world) => startBegun(world) || world.traceOf(finishBoth).begun,
 });
+
+/**
+ * An answer that was lost says nothing; but after as long as a dead-man timer would have waited, whoever could bring the
+ * service back has had the time for it.
+ */
+function mayHaveBeenStopped(world: World, mine: Mine, group: string): boolean {
+  return mine.calls.some(
+    ({ verb, state, sentAt, request }) =>
+      verb === "cluster.stopGroup" &&
+      request.to === "node" &&
+      request.argv.includes(group) &&
+      (state === "answered" ||
+        (state !== "no" && world.now() - sentAt > minutes(world.settings.deadManMinutes))),
+  );
+}
 
 /** On the way back: what ran before runs again, where it ran or wherever the cluster has started it. */
 const serviceBack = step({
@@ -250,45 +274,10 @@ const nodesOn = step({
     }
     return { nodes: world.outcomeOf(sides).nodes };
   },
-  must: async (world, mine) => {
-    for (const node of world.outcomeOf(sides).nodes) {
-      const { state } = await world.cloud.getInstance(world.instanceOf(node));
-      if (state === "stopping" || state === "pending") return notYet;
-      // Running, and silent: the guest is on its way down, or up.
-      if (state === "running" && (await world.nodes.findBoot(node)) === undefined) return notYet;
-      if (state === "running" && (await goesDown(world, node, mine))) return notYet;
-    }
-    return undefined;
-  },
-  do: async (world) => {
-    for (const node of world.outcomeOf(sides).nodes) {
-      const instance = world.instanceOf(node);
-      await world.unless(
-        async () => (await world.cloud.getInstance(instance)).state !== "stopped",
-        () => world.cloud.startInstance({ instance }),
-      );
-    }
-  },
+  must: mayPowerOn,
+  do: powerOn,
   within: minutes(40),
 });
-
-/** Told to shut down a moment ago, by a command that may have been cut, and still up in the same boot. */
-export async function goesDown(
-  world: World,
-  node: string,
-  mine: Mine<{ readonly boots: { readonly [node: string]: string } }>,
-): Promise<boolean> {
-  const told = mine.calls.findLast(
-    ({ verb, node: where, state }) =>
-      (verb === "cluster.prepareRestore" || verb === "cluster.prepareBackup") &&
-      where === node &&
-      state !== "no",
-  );
-  if (told === undefined || world.now() - told.sentAt > minutes(5)) return false;
-  const boot = await world.nodes.findBoot(node);
-  if (boot === undefined || boot.bootId !== mine.before?.boots[node]) return false;
-  return !(await world.cluster.getService(node)).startsAtBoot;
-}
 
 /**
  * Nodes that are taken into the cluster again: also one that was out of it. Its agents take a configuration only in a boot
@@ -351,25 +340,10 @@ const nodesRebooted = step({
 
 const membersAgain = step({
   title: "Both nodes are members again",
-  done: async (world) => {
-    if (await hasStarted(world)) return { told: staysAsRestored };
-    const { ranOn: nodes } = world.outcomeOf(sides);
-    for (const node of nodes) {
-      if ((await world.nodes.findBoot(node)) === undefined) return undefined;
-      const state = await world.cluster.getState(node);
-      if (nodes.some((each) => state.nodes[each] !== "online")) return undefined;
-    }
-    return { nodes };
-  },
+  done: async (world) =>
+    (await hasStarted(world)) ? { told: staysAsRestored } : findMembers(world, world.outcomeOf(sides).ranOn),
   patience: minutes(10),
-  do: async (world) => {
-    for (const node of world.outcomeOf(sides).ranOn) {
-      await world.unless(
-        async () => (await world.cluster.getService(node)).running,
-        () => world.cluster.startService({ node }),
-      );
-    }
-  },
+  do: (world) => join(world, world.outcomeOf(sides).ranOn),
   within: minutes(40),
 });
 
@@ -421,10 +395,4 @@ export async function stateAnywhere(world: World) {
   }
   const [first = ""] = world.outcomeOf(sides).nodes;
   return world.cluster.getState(first);
-}
-
-/** Side by side; what fails on one does not hinder the others, and is thrown when all have ended. */
-export async function each(nodes: readonly string[], act: (node: string) => Promise<void>): Promise<void> {
-  const ended = await Promise.allSettled(nodes.map(act));
-  for (const result of ended) if (result.status === "rejected") throw result.reason;
 }

@@ -14,10 +14,11 @@ import {
 } from "runbook";
 
 import { devicesProven, hasStarted } from "./mirrors-anew.ts";
-import { each } from "./nodes-down.ts";
+import { each } from "./power.ts";
 
 export const startAsTheyWere: Step = step({
   title: "Let the cluster software start again, and reboot the nodes into the cluster",
+  mayServe: true,
   done: async (world, mine) => {
     if (!mine.begun) return undefined;
     const { boots } = world.outcomeOf(devicesProven);

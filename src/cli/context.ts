@@ -130,6 +130,8 @@ export async function openContext(
       settings: {
         ...cluster.settings,
         ...(cluster.drill && { drill: drillSettingOf(cluster, cluster.drill) }),
+        ...(cluster.hooks && { hooks: cluster.hooks }),
+        ...(cluster.restore && { checks: cluster.restore.checks }),
       },
       house: {
         findOpenRuns: () => openRunsOn(at.store, cluster.name),
@@ -163,7 +165,7 @@ function drillSettingOf({ nodes }: ClusterEntry, drill: DrillEntry): DrillSettin
  * The clock that limits calls to the lab. Its world may turn a minute in a second, but the machine under it does not: a
  * busy one needs more than the half second that is left of a limit of thirty, and no call is given up before five.
  */
-function unhurried(clock: Clock, pace: number): Clock {
+export function unhurried(clock: Clock, pace: number): Clock {
   return { now: () => clock.now(), sleep: (ms, signal) => clock.sleep(Math.max(ms, 5_000 * pace), signal) };
 }
 
@@ -207,6 +209,7 @@ async function labInventory(home: string): Promise<Inventory> {
       ),
       settings: { deadManMinutes: 15, leaseMinutes: 15, copyHours: 24, acceptBareNvme: false },
       drill: { scratch: info.scratch, targetMinutes: 15, checks: labChecks },
+      restore: { checks: labChecks },
       backupEveryMs: 86_400_000,
       drillEveryMs: 7 * 86_400_000,
     },
@@ -222,7 +225,7 @@ async function readUsersInventory(options: WorldOptions): Promise<Inventory> {
       "invalid",
       "there is no inventory: no --inventory, no $RUNBOOK_INVENTORY, and no runbook.yaml here or above",
       {
-        hint: "write one (docs/reference/inventory.md), or try everything in the lab with --lab",
+        hint: "let `runbook init --node HOST` write one (docs/how-to/write-an-inventory.md), or try everything in the lab with --lab",
       },
     );
   return readInventory(file);

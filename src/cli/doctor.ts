@@ -34,7 +34,8 @@ export async function doctor(
   const context = await openContext(options, cluster);
   try {
     const setting = settingFor(runbook, context.setting(params));
-    const stages = layOut(runbook, params, setting.members);
+    const { hooks = [] } = setting.settings;
+    const stages = layOut(runbook, params, setting.members, { runbook: options.runbook, hooks });
     const outcomes = new Map<string, unknown>();
     const ports = context.connect({
       onRead: async () => undefined,

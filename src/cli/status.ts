@@ -88,6 +88,7 @@ async function whereItStands(seen: RunSeen) {
     await loadRunbook(start.plan.source, codeCache()),
     start.plan.params,
     start.plan.members,
+    { runbook: start.plan.runbook, hooks: start.plan.settings.hooks ?? [] },
   );
   const machine = compile(stages);
   const told = fold(machine, seen.rows);

@@ -13,6 +13,8 @@ import { Failure } from "../errors.ts";
 import { nearest } from "./nearest.ts";
 import { findMistakes, findSecrets, findUnknownKeys, type Mistake, type PathPart } from "./mistakes.ts";
 import type { DrillCheck } from "../runbook/drill-setting.ts";
+import type { HookSetting } from "../runbook/hook-setting.ts";
+import { findHookContradictions, finishHook } from "./hooks.ts";
 import { inventorySchema, type InventoryFile } from "./schema.ts";
 
 const require = createRequire(import.meta.url);
@@ -33,6 +35,10 @@ export interface ClusterEntry {
   readonly nodes: { readonly [name: string]: NodeEntry };
   readonly settings: ClusterSettings;
   readonly drill?: DrillEntry;
+  /** What must be found, where the service runs again, after a restore; in the file's order. */
+  readonly restore?: { readonly checks: readonly DrillCheck[] };
+  /** Own commands around the phases of the procedures, in the file's order. */
+  readonly hooks?: readonly HookSetting[];
   /** How old the newest backup, and the newest drill that passed, may become (`status --check`). */
   readonly backupEveryMs?: number;
   readonly drillEveryMs?: number;
@@ -176,7 +182,7 @@ async function readText(file: string): Promise<string> {
     const code = thrown instanceof Error && "code" in thrown ? thrown.code : undefined;
     if (code === "ENOENT")
       throw new Failure("not-found", `there is no inventory ${file}`, {
-        hint: "name one that is there, or write it (docs/reference/inventory.md)",
+        hint: "name one that is there, or let `runbook init` write it",
         cause: thrown,
       });
     if (code === "EACCES" || code === "EPERM")
@@ -226,6 +232,12 @@ function findContradictions(value: InventoryFile): Mistake[] {
         });
     }
     if (cluster.drill) mistakes.push(...findDrillContradictions(name, cluster.drill, value));
+    if (cluster.hooks)
+      mistakes.push(...findHookContradictions(name, cluster.hooks, Object.keys(cluster.nodes)));
+    if (cluster.restore)
+      mistakes.push(
+        ...findCheckContradictions(["clusters", name, "restore", "checks"], cluster.restore.checks),
+      );
   }
   return mistakes;
 }
@@ -251,9 +263,14 @@ function findDrillContradictions(cluster: string, drill: DrillFile, value: Inven
           what: `expected a name of its own, found that of a node of ${other}`,
         });
     }
+  return [...mistakes, ...findCheckContradictions([...at, "checks"], drill.checks)];
+}
+
+function findCheckContradictions(at: readonly PathPart[], checks: readonly CheckFile[]): Mistake[] {
+  const mistakes: Mistake[] = [];
   const seen = new Set<string>();
-  for (const [i, each] of drill.checks.entries()) {
-    const here = [...at, "checks", i];
+  for (const [i, each] of checks.entries()) {
+    const here = [...at, i];
     if (seen.has(each.name))
       mistakes.push({
         path: [...here, "name"],
@@ -336,7 +353,7 @@ function durationMs(text: string | undefined): number | undefined {
 
 function finish(file: string, value: InventoryFile): Inventory {
   const clusters = Object.entries(value.clusters).map(([name, cluster]) => {
-    const { manager, cloud, nodes, settings, drill } = cluster;
+    const { manager, cloud, nodes, settings, drill, restore } = cluster;
     const entries = Object.entries(nodes).map(
       ([node, entry]) => [node, finishNode(file, node, entry)] as const,
     );
@@ -348,6 +365,8 @@ function finish(file: string, value: InventoryFile): Inventory {
       settings: { ...defaultSettings, ...withoutGaps(settings ?? {}) },
       ...withoutGaps({
         drill: drill && finishDrill(file, drill),
+        hooks: cluster.hooks?.map(finishHook),
+        restore: restore && { checks: restore.checks.map(finishCheck) },
         backupEveryMs: durationMs(cluster.backupEvery),
         drillEveryMs: durationMs(cluster.drillEvery),
       }),

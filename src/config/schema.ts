@@ -4,6 +4,8 @@
  */
 import type * as Valibot from "valibot";
 
+import { hookSchema } from "./hooks.ts";
+
 /** valibot is handed in, because it is loaded only when an inventory is read. */
 export function inventorySchema(v: typeof Valibot) {
   const text = (pattern: RegExp, what: string) => v.pipe(v.string(what), v.regex(pattern, what));
@@ -80,7 +82,9 @@ export function inventorySchema(v: typeof Valibot) {
       command: v.optional(v.pipe(v.array(text(/^[^\0]*$/, "a word"), words), v.minLength(1, words))),
       stdout: v.optional(line),
       matches: v.optional(v.pipe(line, v.check(isPattern, "a regular expression"))),
-      user: v.optional(text(/^[A-Za-z_][A-Za-z0-9_.-]{0,31}$/, "the name of a user of the scratch node")),
+      user: v.optional(
+        text(/^[A-Za-z_][A-Za-z0-9_.-]{0,31}$/, "the name of a user of the machine that it is run on"),
+      ),
       file: v.optional(
         text(/^(?![-/])(?!.*(^|\/)\.\.(\/|$))[^\0\n]+$/, "a path below the mirror, as orders/today.csv"),
       ),
@@ -101,6 +105,7 @@ export function inventorySchema(v: typeof Valibot) {
     },
     mapping,
   );
+  const hooks = "a list of at least one hook";
   const duration = v.optional(
     text(/^[1-9]\d{0,3}[hdw]$/, 'a duration in hours, days or weeks, as "36h" or "7d"'),
   );
@@ -111,6 +116,10 @@ export function inventorySchema(v: typeof Valibot) {
       nodes: v.record(name, node, mapping),
       settings: v.optional(settings),
       drill: v.optional(drill),
+      hooks: v.optional(v.pipe(v.array(hookSchema(v), hooks), v.minLength(1, hooks))),
+      restore: v.optional(
+        v.object({ checks: v.pipe(v.array(drillCheck, checks), v.minLength(1, checks)) }, mapping),
+      ),
       backupEvery: duration,
       drillEvery: duration,
     },

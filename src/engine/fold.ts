@@ -24,6 +24,8 @@ export interface Told {
   readonly begunAt: Map<string, number>;
   /** When a unit last set out to act: a retry begins its time anew. */
   readonly actedAt: Map<string, number>;
+  /** How often a unit's intent was written. */
+  readonly tries: Map<string, number>;
   readonly doneAt: Map<string, number>;
   readonly undone: Set<string>;
   /** A stuck run let its marks go and is being given back again: it has to mark the nodes before anything else. */
@@ -38,6 +40,7 @@ export function begin(machine: Machine): Told {
     before: new Map(),
     begunAt: new Map(),
     actedAt: new Map(),
+    tries: new Map(),
     doneAt: new Map(),
     undone: new Set(),
     unmarked: false,
@@ -66,6 +69,7 @@ export function take(
       told.before.set(event.unit, event.before);
       told.begunAt.set(event.unit, at);
     }
+    if (event.type === "intent") told.tries.set(event.unit, (told.tries.get(event.unit) ?? 0) + 1);
     if (event.type === "intent" || event.type === "acted") told.actedAt.set(event.unit, at);
     if (event.type === "outcome") told.doneAt.set(event.unit, at);
     if (event.type === "undone") told.undone.add(event.unit);
@@ -101,6 +105,7 @@ export function mineOf(told: Told, key: string): Mine {
   return {
     begun: told.begunAt.has(key),
     before: told.before.get(key),
+    tries: told.tries.get(key) ?? 0,
     calls: told.calls.filter((call) => call.unit === key).map((call) => call.seen),
   };
 }

@@ -85,7 +85,8 @@ const undoTries = 3;
 
 export function openWalk(args: WalkArgs): Walk {
   const { plan, journal, clock, setting } = args;
-  const stages = layOut(args.runbook, plan.params, setting.members);
+  const { hooks = [] } = plan.settings;
+  const stages = layOut(args.runbook, plan.params, setting.members, { runbook: plan.runbook, hooks });
   const machine = compile(stages);
   const logbook = openLogbook(machine, journal, clock);
   const units = new Map(unitsOf(stages).map((unit) => [unit.key, unit]));
@@ -260,6 +261,8 @@ export function openWalk(args: WalkArgs): Walk {
     if (question.approval)
       return { verb: "stop", by: "runbook", why: `"${question.units[0]?.title ?? ""}" waits for a person` };
     if (nothingBegun) return { verb: "give-back", by: "runbook", why: "nothing was begun" };
+    if (question.units.some(({ key }) => unitOf(key).step.whenFailed === "hold"))
+      return { verb: "stop", by: "runbook", why: "this step stops the run when it fails" };
     return {
       verb: args.onFailure === "hold" ? "stop" : "give-back",
       by: "runbook",

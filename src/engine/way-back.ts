@@ -1,7 +1,8 @@
 /**
  * The order of the way back (design 3.5): what exposes the service first; then the rest, newest first; what exposes
  * redundancy after that, because it may wait for a copy of hours; and what the run keeps alive (timer, markers) last of
- * all, so that neither goes while anything else is open. What a later step has ended is not taken back again, but the
+ * all, so that neither goes while anything else is open. What waits for the service alone ("after service") comes right after
+ * the last of what brings the service back, wherever that is. What a later step has ended is not taken back again, but the
  * service is looked at in any case: it may have been lost for want of the redundancy that the run took.
  */
 import type { Exposure, UndoWhen } from "../runbook/step.ts";
@@ -30,12 +31,18 @@ export function wayBack(units: readonly BackUnit[]): WayBack {
   const rank = (key: string) => {
     const unit = place.get(key)?.unit;
     if (unit?.keptAlive === true) return 3;
-    if (unit?.undoWhen !== undefined) return unit.undoWhen === "in turn" ? 1 : 2;
+    if (unit?.undoWhen !== undefined) return unit.undoWhen === "last" ? 2 : 1;
     return unit?.exposes === "service" ? 0 : unit?.exposes === "redundancy" ? 2 : 1;
   };
   const age = (key: string) => place.get(key)?.i ?? 0;
-  const sort = (keys: readonly string[]) =>
-    [...new Set(keys)].toSorted((a, b) => rank(a) - rank(b) || age(b) - age(a));
+  const isAfterService = (key: string) => place.get(key)?.unit.undoWhen === "after service";
+  const sort = (keys: readonly string[]) => {
+    const all = [...new Set(keys)].toSorted((a, b) => rank(a) - rank(b) || age(b) - age(a));
+    const rest = all.filter((key) => !isAfterService(key));
+    // What goes back only when redundancy is back (a move) leaves the service where it runs until then.
+    const back = rest.findLastIndex((key) => place.get(key)?.unit.exposes === "service" && rank(key) < 2);
+    return [...rest.slice(0, back + 1), ...all.filter(isAfterService), ...rest.slice(back + 1)];
+  };
   return {
     list: (begun, isEnded) =>
       sort(

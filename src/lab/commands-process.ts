@@ -146,10 +146,15 @@ const timeout: CommandFunction = async (context) => {
         throw reason;
       },
     );
-  // The command itself cannot be stopped half-way here: it goes on unseen, as one that ignores the signal would.
-  const outcome = await Promise.race([context.run(words), over]);
-  stop.abort();
-  return outcome === "over" ? 124 : outcome;
+  const command = context.aside(words);
+  try {
+    const outcome = await context.process.orDeath(Promise.race([command.done, over]));
+    return outcome === "over" ? 124 : outcome;
+  } finally {
+    stop.abort();
+    // It dies at its next sleep, with all that it runs; where it is over already, this finds nobody.
+    command.kill();
+  }
 };
 
 const xargs: CommandFunction = async (context) => {
@@ -193,7 +198,7 @@ const setpriv = pass((args) => {
 const users: { readonly [name: string]: number } = { root: 0, nobody: 65534, "": 0 };
 
 const id: CommandFunction = (context) => {
-  const { set, rest } = options(context, "ugn");
+  const { set, rest } = options(context, "ugGn");
   const [name = ""] = rest;
   const number = users[name];
   if (number === undefined) {
@@ -202,7 +207,7 @@ const id: CommandFunction = (context) => {
   }
   const word = name === "" ? "root" : name;
   if (set.has("n")) context.out(`${word}\n`);
-  else if (set.has("u") || set.has("g")) context.out(`${number}\n`);
+  else if (set.has("u") || set.has("g") || set.has("G")) context.out(`${number}\n`);
   else context.out(`uid=${number}(${word}) gid=${number}(${word}) groups=${number}(${word})\n`);
   return 0;
 };

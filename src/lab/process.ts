@@ -129,6 +129,8 @@ export interface Context {
   change<T>(act: () => T): T;
   /** Runs another command in this one's place, with its own words and perhaps more environment. */
   run(argv: readonly string[], env?: { readonly [name: string]: string }): Promise<number>;
+  /** Runs another command in a process of its own, which can be ended. */
+  aside(argv: readonly string[]): { readonly done: Promise<number>; kill(): void };
   /** A path as the command means it. */
   path(path: string): string;
 }

@@ -486,6 +486,7 @@ export class ShellRun implements Variables {
         return node.heart.during(this.process.cause, act);
       },
       run: (words, more) => this.external(words, streams, { ...env, ...more }),
+      aside: (words) => this.#aside(words, streams, env),
       path: (path) => this.path(path),
     };
     try {
@@ -500,6 +501,19 @@ export class ShellRun implements Variables {
       streams.err(`${plain}: ${error.message}\n`);
       return 1;
     }
+  }
+
+  #aside(argv: readonly string[], streams: Streams, env: { readonly [name: string]: string }) {
+    const { node } = this.host;
+    const child = node.spawn(argv[0] ?? "", this.process.cause, this.process.detached);
+    const done = this.#clone(streams, child)
+      .external(argv, streams, env)
+      .catch((thrown: unknown) => {
+        if (!(thrown instanceof Killed)) throw thrown;
+        return 143;
+      })
+      .finally(() => node.reap(child));
+    return { done, kill: () => child.kill("TERM") };
   }
 
   #nested(

@@ -61,6 +61,21 @@ export const drillFolders = "/run/runbook-drill-";
 /** The longest that one check of a drill may run. */
 export const longestCheckSeconds = 1800;
 
+/** How a user's own command ended. It is kept on the node until its next boot, so that a lost reply loses nothing. */
+export interface HookEnd {
+  /** "over": it took longer than it may, and was ended. "unable": it could not be begun, or its end was never seen. */
+  readonly how: "ended" | "over" | "unable";
+  /** Exit status; only of one that ended by itself. */
+  readonly code: number | undefined;
+  /** The last lines that it printed, output and errors as they came, cut to what a journal bears; or why it was unable. */
+  readonly said: readonly string[];
+}
+
+/** Where the ends of hooks are kept, by run; a boot empties it. */
+export const hooksFolder = "/run/runbook-hooks";
+/** The longest that one hook may run. */
+export const longestHookSeconds = 1800;
+
 export interface NodesReads {
   /** Boot id and uptime; Failure `unavailable` if the node does not answer. */
   getBoot(node: string): Promise<{ readonly bootId: string; readonly uptimeSeconds: number }>;
@@ -82,6 +97,12 @@ export interface NodesReads {
     readonly folder: string;
     readonly name: string;
   }): Promise<Tried | undefined>;
+  /** Undefined if it was never begun since the node's last boot, or is not over yet. */
+  findHook(args: {
+    readonly node: string;
+    readonly run: string;
+    readonly name: string;
+  }): Promise<HookEnd | undefined>;
 }
 
 /** `fence` is a number as text, so that a plan can leave it open: who takes a run over has a later one. */
@@ -153,6 +174,21 @@ export interface NodesWrites {
     readonly at: string;
     readonly argv: readonly string[];
   };
+  /**
+   * Runs a user's own command, in the root folder, as this user, and answers when it is over; how it ended is kept under run
+   * and `name`. Whatever its exit status, this call succeeds. Begun once, it is never begun again under that name: a second
+   * call waits for its end. It outlives the connection; when its time is over, it is ended with all that it started.
+   */
+  runHook: {
+    readonly node: string;
+    readonly run: string;
+    readonly name: string;
+    readonly user: string;
+    readonly seconds: number;
+    /** Beside what every command of ours finds in its environment. */
+    readonly env: { readonly [variable: string]: string };
+    readonly argv: readonly string[];
+  };
   /** Unmounts whatever is mounted below the folder, and takes it away. Gone already: no change. */
   clearFolder: { readonly node: string; readonly folder: string };
 }
@@ -167,6 +203,7 @@ export const nodesContract: { readonly [M in keyof (NodesReads & NodesWrites)]: 
   listMounts: { kind: "read" },
   getFileSystem: { kind: "read" },
   findTried: { kind: "read" },
+  findHook: { kind: "read" },
   takeMarker: { kind: "write", repeat: "look", visibleWithinMs: 0, limitMs: 60_000 },
   // Sent after a takeover only, as often as a node is met that still has the old fence.
   adoptMarker: { kind: "write", repeat: "safe", visibleWithinMs: 0, limitMs: 60_000, renewal: true },
@@ -182,6 +219,12 @@ export const nodesContract: { readonly [M in keyof (NodesReads & NodesWrites)]: 
     repeat: "safe",
     visibleWithinMs: 0,
     limitMs: (longestCheckSeconds + 60) * 1000,
+  },
+  runHook: {
+    kind: "write",
+    repeat: "safe",
+    visibleWithinMs: 0,
+    limitMs: (longestHookSeconds + 60) * 1000,
   },
   clearFolder: { kind: "write", repeat: "safe", visibleWithinMs: 0, limitMs: 10 * 60_000 },
 };

@@ -6,6 +6,7 @@ import { Failure, invariant } from "../errors.ts";
 import { drillFolders, type Tried } from "../ports/nodes.ts";
 import type { DrillCheck, DrillSetting } from "./drill-setting.ts";
 import { pointFound } from "./points.ts";
+import { assertGranted, sampleTags } from "./rights.ts";
 import { check, type World } from "./step.ts";
 
 export type Verdict = "passed" | "failed" | "not proven";
@@ -145,17 +146,10 @@ export const drillRights = check("The cloud grants what the drill will ask for",
         device,
         starts: false,
         marked: [snapshot],
-        tags: {
-          ...Object.fromEntries(Object.keys(world.tags).map((key) => [key, "dry-run"])),
-          "runbook:cluster": world.clusterName,
-        },
+        tags: sampleTags(world),
       })),
     );
-  if (missing.length > 0)
-    throw new Failure("denied", `rights are missing: ${[...new Set(missing)].join("; ")}`, {
-      hint: "grant them to the role that runs this, or tag what the policy expects to be tagged",
-    });
-  return true;
+  return assertGranted(missing);
 });
 
 /** Told, never refused. */

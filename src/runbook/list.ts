@@ -3,6 +3,7 @@
  * A unit is one step on one node (for `eachNode`) or simply one step; its key never changes between plan, journal and resume.
  */
 import { Failure } from "../errors.ts";
+import { mayHook, withHooks, type Hooked } from "./hooks.ts";
 import { holdNodes, releaseNodes } from "./house.ts";
 import type { Entry, Params, Runbook, Step } from "./step.ts";
 import { holdWhatAnswers, releaseWhatAnswers } from "./take-over.ts";
@@ -20,8 +21,13 @@ export interface Stage {
 }
 
 /** Lays the list out; refuses names that would not be unique, and parameters that the runbook does not know. */
-export function layOut(runbook: Runbook, params: Params, members: readonly string[]): readonly Stage[] {
-  const stages = withHouse(runbook.steps(params), runbook).map(([key, entry]): Stage => {
+export function layOut(
+  runbook: Runbook,
+  params: Params,
+  members: readonly string[],
+  hooked?: Hooked,
+): readonly Stage[] {
+  const stages = withHouse(runbook.steps(params), runbook, hooked).map(([key, entry]): Stage => {
     if (!/^[a-zA-Z][a-zA-Z0-9]*$/.test(key))
       throw new Failure("invalid", `the step name "${key}" must be letters and digits`, {
         hint: `rename it in the file of "${runbook.title}"`,
@@ -58,16 +64,20 @@ export function layOut(runbook: Runbook, params: Params, members: readonly strin
 /** Every run marks its nodes after its checks and before its first act, and takes the marks off last. */
 function withHouse(
   entries: { readonly [key: string]: Entry },
-  { cloudOnly, takesOver }: Runbook,
+  runbook: Runbook,
+  hooked: Hooked | undefined,
 ): readonly (readonly [string, Entry])[] {
-  const list = Object.entries(entries);
-  const taken = list.find(([key]) => key === "holdNodes" || key === "releaseNodes");
+  const { cloudOnly, takesOver } = runbook;
+  const own = Object.entries(entries);
+  const taken = own.find(([key]) => key === "holdNodes" || key === "releaseNodes");
   if (taken)
     throw new Failure("invalid", `the step name "${taken[0]}" is the engine's own`, {
       hint: "give the step another name",
     });
+  const acts = own.findIndex(([, entry]) => entry.kind !== "check");
+  if (acts === -1 || cloudOnly) return own;
+  const list = hooked && mayHook(runbook) ? withHooks(own, acts, hooked) : own;
   const first = list.findIndex(([, entry]) => entry.kind !== "check");
-  if (first === -1 || cloudOnly) return list;
   return [
     ...list.slice(0, first),
     ["holdNodes", takesOver ? holdWhatAnswers : holdNodes],

@@ -88,7 +88,8 @@ export async function makePlan(args: {
 }): Promise<Plan> {
   const { runbook } = args;
   const setting = settingFor(runbook, args.setting);
-  const stages = layOut(runbook, setting.params, setting.members);
+  const { hooks = [] } = setting.settings;
+  const stages = layOut(runbook, setting.params, setting.members, { runbook: args.name, hooks });
   const outcomes = new Map<string, unknown>();
   const facts: Record<string, unknown> = {};
   const units: PlannedUnit[] = [];

@@ -7,6 +7,7 @@ import { findMirrorVolumes, type VolumesFound } from "./devices.ts";
 import { findMarker, heldByOther } from "./house.ts";
 import { assertInSync, readMirrors } from "./mirrors.ts";
 import { roles } from "./roles.ts";
+import { assertGranted, sampleTags } from "./rights.ts";
 import { check, type World } from "./step.ts";
 
 export const mirrorsGreen = check("Every mirror is GREEN on both sides", async (world) => {
@@ -117,16 +118,13 @@ export const volumesFound = check<VolumesFound>(
 export const rightsGranted = check("The cloud grants what the run will ask for", async (world) => {
   const { standby } = world.outcomeOf(roles);
   const { volumes } = world.outcomeOf(volumesFound);
-  const missing = await world.cloud.findMissingRights({
-    instance: world.instanceOf(standby),
-    volumes,
-    tags: sampleTags(world),
-  });
-  if (missing.length > 0)
-    throw new Failure("denied", `rights are missing: ${missing.join("; ")}`, {
-      hint: "grant them to the role that runs this, or tag what the policy expects to be tagged",
-    });
-  return true;
+  return assertGranted(
+    await world.cloud.findMissingRights({
+      instance: world.instanceOf(standby),
+      volumes,
+      tags: sampleTags(world),
+    }),
+  );
 });
 
 /** Asked before anything else: what another run took away must not be told as trouble that a person should mend. */
@@ -184,11 +182,3 @@ export const roomInStore = check("There is room to keep the journal", async (wor
     );
   return true;
 });
-
-/** Tags as the set will carry them, with a stand-in for the run that is not there yet. */
-function sampleTags(world: World) {
-  return {
-    ...Object.fromEntries(Object.keys(world.tags).map((key) => [key, "dry-run"])),
-    "runbook:cluster": world.clusterName,
-  };
-}

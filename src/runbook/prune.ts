@@ -2,11 +2,12 @@
  * What a prune looks at: which recovery points stay, who still needs the others, and which old volumes are done with. What
  * the checks find are the facts of its plan; each deletion asks the same again, just before.
  */
-import { asFailure, Failure } from "../errors.ts";
+import { asFailure } from "../errors.ts";
 import type { References, Snapshot, Volume } from "../ports/cloud.ts";
 import { isTestedGood, listPoints, type Point } from "./points.ts";
 import { assertNoOpenRun } from "./preflight.ts";
 import { retain, type RetentionPoint, type RetentionRule } from "./retention.ts";
+import { assertGranted, sampleTags } from "./rights.ts";
 import { check, type Params, type World } from "./step.ts";
 
 /** A prune speaks to the cloud alone, so it asks the store alone: a node may be off, or out of reach. */
@@ -229,14 +230,10 @@ export const pruneRights = check("The cloud grants what the prune will ask for",
     snapshots: goes.flatMap(({ snapshots }) => snapshots),
     finalOf: which("needs a final snapshot"),
     volumes: which("goes"),
-    tags: {
-      ...Object.fromEntries(Object.keys(world.tags).map((key) => [key, "dry-run"])),
-      "runbook:cluster": world.clusterName,
-    },
+    tags: sampleTags(world),
   });
-  if (missing.length > 0)
-    throw new Failure("denied", `rights are missing: ${missing.join("; ")}`, {
-      hint: "grant them to the role that runs this (docs/reference/aws.md), best one of its own",
-    });
-  return true;
+  return assertGranted(
+    missing,
+    "grant them to the role that runs this (docs/reference/aws.md), best one of its own",
+  );
 });

@@ -6,7 +6,8 @@ import type { Cloud, Tags } from "../ports/cloud.ts";
 import type { Cluster } from "../ports/cluster-manager.ts";
 import type { Request } from "../ports/driver.ts";
 import type { Nodes } from "../ports/nodes.ts";
-import type { DrillSetting } from "./drill-setting.ts";
+import type { DrillCheck, DrillSetting } from "./drill-setting.ts";
+import type { HookSetting } from "./hook-setting.ts";
 
 /** What a step can see and ask for. The same for every procedure. */
 export interface World {
@@ -66,6 +67,10 @@ export interface Settings {
   readonly copyHours: number;
   /** What a drill needs; set for a runbook that says `onScratch`, and for no other. */
   readonly drill?: DrillSetting;
+  /** What the inventory wants to find after a restore. */
+  readonly checks?: readonly DrillCheck[];
+  /** Own commands around the phases of a runbook, in the inventory's order. */
+  readonly hooks?: readonly HookSetting[];
 }
 
 export type Params = { readonly [name: string]: string };
@@ -77,6 +82,8 @@ export interface Mine<B = unknown> {
   /** What `before` remembered; undefined until begun. */
   readonly before: B | undefined;
   readonly calls: readonly CallSeen[];
+  /** How often it set out to act: 1, and one more for each time that a person had it tried again. */
+  readonly tries?: number;
 }
 
 export interface CallSeen {
@@ -102,7 +109,7 @@ export function toldIn(found: unknown): readonly string[] {
 /** What `must` answers when a step cannot act at this moment. */
 export const notYet = "not yet";
 
-export type UndoWhen = "in turn" | "last";
+export type UndoWhen = "in turn" | "after service" | "last";
 
 export type Exposure = "service" | "redundancy" | "cost";
 
@@ -113,7 +120,10 @@ export interface StepSpec<T, B> {
    * operator.
    */
   readonly done: (world: World, mine: Mine<B>) => Promise<T | undefined>;
-  /** Makes it so; called only when `done` found nothing. May be called again after a lost reply: looks before each part. */
+  /**
+   * Makes it so; called only when `done` found nothing. May be called again after a lost reply: looks before each part.
+   * Answers `notYet` where a part of it has to wait, and is called again after the next looks.
+   */
   readonly do?: (world: World, mine: Mine<B>) => Promise<void | typeof notYet>;
   /**
    * What must hold at the moment of acting; throws `precondition`. Answers `notYet` where it is too early to act, and is
@@ -139,7 +149,8 @@ export interface StepSpec<T, B> {
   /**
    * When it is given back, where the rule (the service first, redundancy last; design 3.5) would be wrong. "in turn":
    * newest first whatever it exposes, as what a service needs to come back (volumes under a node) depends on what was done
-   * after it. "last": after redundancy is back.
+   * after it. "after service": as soon as the service is back, before anything that takes longer. "last": after redundancy is
+   * back.
    */
   readonly undoWhen?: UndoWhen;
   /** What it finds stands for the outcome of that earlier step from then on, as roles do after a move. */
@@ -152,6 +163,14 @@ export interface StepSpec<T, B> {
   readonly renew?: (world: World, mine: Mine<B>) => Promise<void>;
   /** A person may skip it. */
   readonly skippable?: true;
+  /** When it fails and nobody is asked, the run stops where it is, whatever it was told to do (`--on-failure`). */
+  readonly whenFailed?: "hold";
+  /** It cuts volumes while these nodes are off: the phase "cut" of the inventory's hooks. */
+  readonly cuts?: "standby" | "both";
+  /** From here on the cluster may start the groups by itself, before the step that ends the outage: the service may return. */
+  readonly mayServe?: true;
+  /** With `exposes: "service"`: the groups run on the standby when it begins; on the active node where it says nothing. */
+  readonly servedBy?: "standby";
 }
 
 export type StepKind = "check" | "step" | "wait" | "approve";

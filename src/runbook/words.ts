@@ -93,6 +93,7 @@ export {
   type Sides,
   type Swap,
 } from "./restore.ts";
+export { assertGranted, sampleTags } from "./rights.ts";
 export {
   assertInSync,
   findBreak,
@@ -149,6 +150,17 @@ export {
   type Sight,
 } from "./sight.ts";
 export { deadTimersGone, markWhatCameUp, nobodyAtWork } from "./take-over.ts";
+export {
+  creditsAt,
+  creditTime,
+  fastTime,
+  pairsOf,
+  rateOf,
+  rateTime,
+  warmTold,
+  warmUps,
+  type Pair,
+} from "./warm.ts";
 export {
   approve,
   check,

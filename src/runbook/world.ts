@@ -2,6 +2,7 @@ import { Failure, invariant } from "../errors.ts";
 import type { Ports } from "../ports/calls.ts";
 import type { Clock } from "../ports/clock.ts";
 import { later } from "./later.ts";
+import { mayHook } from "./hooks.ts";
 import { unitsOf, unitsOfStep, type Stage, type Unit } from "./list.ts";
 import {
   untouched,
@@ -28,9 +29,13 @@ export interface Setting {
  * What a runbook is given of it. On scratch, the scratch node is the only member, so that everything that is done for all
  * members (markers, fences, looks at what is held) is done there, and nothing can be sent to a node of the cluster.
  */
-export function settingFor(runbook: Pick<Runbook, "onScratch" | "title">, setting: Setting): Setting {
-  const { drill, ...settings } = setting.settings;
-  if (!runbook.onScratch) return { ...setting, settings };
+export function settingFor(
+  runbook: Pick<Runbook, "cloudOnly" | "onScratch" | "takesOver" | "title">,
+  setting: Setting,
+): Setting {
+  const { drill, hooks, ...settings } = setting.settings;
+  if (!runbook.onScratch)
+    return { ...setting, settings: { ...settings, ...(hooks && mayHook(runbook) && { hooks }) } };
   if (drill === undefined)
     throw new Failure(
       "precondition",

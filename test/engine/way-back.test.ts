@@ -39,6 +39,42 @@ describe("the order of the way back", () => {
     expect(backup.list(begun, () => true)).toEqual(["stopGroups"]);
   });
 
+  it("takes what waits for the service alone right after it, wherever that is, and never behind a move", () => {
+    const hook = (key: string) => unit(key, { undoWhen: "after service" });
+    const units = [
+      unit("holdNodes", { keptAlive: true }),
+      unit("move", { exposes: "service", undoWhen: "last" }),
+      hook("early"),
+      unit("stop", { exposes: "service" }),
+      unit("suspend"),
+      hook("late"),
+      unit("break", { exposes: "redundancy" }),
+    ];
+    const all = units.map(({ key }) => key);
+    expect(wayBack(units).list(all, none)).toEqual([
+      "stop",
+      "late",
+      "early",
+      "suspend",
+      "break",
+      "move",
+      "holdNodes",
+    ]);
+    const restore = units.map((each) =>
+      each.key === "stop" ? unit("stop", { exposes: "service", undoWhen: "in turn" }) : each,
+    );
+    expect(wayBack(restore).list(all, none)).toEqual([
+      "suspend",
+      "stop",
+      "late",
+      "early",
+      "break",
+      "move",
+      "holdNodes",
+    ]);
+    expect(wayBack(units).list(["early", "suspend", "break"], none)).toEqual(["early", "suspend", "break"]);
+  });
+
   it("follows a step's own word: in turn, whatever it exposes, or after redundancy", () => {
     const other = wayBack([
       unit("move", { exposes: "service", undoWhen: "last" }),

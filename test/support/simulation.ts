@@ -19,11 +19,12 @@ import { connectTo, type Drivers } from "../../src/layers/connect.ts";
 import { buildLab, type Lab, type LabOptions } from "../../src/lab/build.ts";
 import { VirtualClock } from "../../src/lab/clock.ts";
 import { ec2Handler } from "../../src/lab/ec2.ts";
-import { watch, type Breach } from "../../src/lab/invariants.ts";
+import { rules, rulesWithoutRollback, watch, type Breach } from "../../src/lab/invariants.ts";
 import type { Clock } from "../../src/ports/clock.ts";
 import type { Shell } from "../../src/ports/shell.ts";
 import type { JournalWriter, Store } from "../../src/ports/store.ts";
-import type { CommandCheck, DrillSetting } from "../../src/runbook/drill-setting.ts";
+import type { CommandCheck, DrillCheck, DrillSetting } from "../../src/runbook/drill-setting.ts";
+import type { HookSetting } from "../../src/runbook/hook-setting.ts";
 import { readParams } from "../../src/runbook/list.ts";
 import { makePlan, type Plan } from "../../src/runbook/plan.ts";
 import type { Params, Runbook } from "../../src/runbook/step.ts";
@@ -37,6 +38,10 @@ export interface SimulationOptions extends Omit<LabOptions, "clock"> {
   readonly acceptBareNvme?: boolean;
   /** What of the inventory's `drill` is other than: the lab's scratch node, no target, one check that holds. */
   readonly drill?: Partial<DrillSetting>;
+  /** The inventory's `restore.checks`; none if not said. */
+  readonly checks?: readonly DrillCheck[];
+  /** The inventory's `hooks`; none if not said. */
+  readonly hooks?: readonly HookSetting[];
 }
 
 /** One process that runs `runbook`: it has a clock, a store and drivers of its own, and all stop when it dies. */
@@ -107,7 +112,8 @@ export async function openSimulation(options: SimulationOptions = {}): Promise<S
   const clock = new VirtualClock();
   const lab = buildLab({ ...options, clock });
   const breaches: Breach[] = [];
-  watch(lab, (breach) => breaches.push(breach));
+  watch(lab, (breach) => breaches.push(breach), rules);
+  const unlessTakenBack = watch(lab, (breach) => breaches.push(breach), rulesWithoutRollback);
   const folder = mkdtempSync(join(memory, "runbook-sim-"));
   const living = new Set<number>();
   const name = options.cluster ?? "prod";
@@ -132,6 +138,8 @@ export async function openSimulation(options: SimulationOptions = {}): Promise<S
   release();
 
   const runner = ({ runbook, source, name: runbookName }: Book = mainBook): Runner => {
+    // A person's own word to put old volumes back: from here on that is no breach.
+    if (runbookName === "rollback") unlessTakenBack();
     const pid = (pids += 1);
     living.add(pid);
     const dead = { yes: false };
@@ -203,6 +211,8 @@ export async function openSimulation(options: SimulationOptions = {}): Promise<S
           leaseMinutes: 15,
           copyHours: 24,
           acceptBareNvme: options.acceptBareNvme ?? false,
+          ...(options.checks && { checks: options.checks }),
+          ...(options.hooks && { hooks: options.hooks }),
           drill: {
             node: lab.scratch.name,
             instance: lab.scratch.instance,

@@ -2,7 +2,8 @@
  * The operating system of a Linux node: boots, disks, and our marker.
  *
  * To grant: root, or `sudo -n` for cat, lsblk, readlink, sh (the marker's scripts), fuser or find. On the scratch node of a
- *   drill also blkid, xfs_logprint or dumpe2fs; the scripts there call mount, umount, setpriv and timeout.
+ *   drill also blkid, xfs_logprint or dumpe2fs; the scripts there call mount, umount, setpriv and timeout. Hooks of the
+ *   inventory need setsid and timeout, and setpriv for another user than root.
  * Seen: util-linux 2.27 and newer (lsblk with JSON), coreutils, systemd or not.
  * Quirks: lsblk before 2.37 has MOUNTPOINT only and is asked twice, before 2.33 no PATH and is asked a third time. The holders of a mount come from `fuser` (psmisc);
  *   where that is not installed, from the links below /proc, which do not show who only maps or executes a file there.
@@ -10,7 +11,7 @@
 import { Failure, invariant } from "../../errors.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { NodeRequest } from "../../ports/driver.ts";
-import type { NodesDriver, NodesReads, NodesWrites } from "../../ports/nodes.ts";
+import { hooksFolder, type NodesDriver, type NodesReads, type NodesWrites } from "../../ports/nodes.ts";
 import { commandFailure, fenced, fencedOutCode, text, type Output, type Shell } from "../../ports/shell.ts";
 import { columns, linkedPaths, oldestColumns, olderColumns, parseBlockDevices } from "./block-devices.ts";
 import {
@@ -26,6 +27,7 @@ import {
   parseTried,
   unmountScript,
 } from "./drill.ts";
+import { assertHookPath, findHookScript, hookArgs, neverRun, parseHook, runHookScript } from "./hook.ts";
 import {
   adoptScript,
   findScript,
@@ -173,6 +175,14 @@ export function openLinux({ shell }: { readonly shell: Shell; readonly clock: Cl
       if (out.code !== 0) throw commandFailure(node, `looking what became of ${name}`, out);
       return parseTried(out.stdout, node);
     },
+
+    async findHook({ node, run, name }) {
+      assertHookPath(run, name);
+      const out = await ask(node, ["sh", "-c", findHookScript, "runbook-find-hook", hooksFolder, run, name]);
+      if (out.code === neverRun) return undefined;
+      if (out.code !== 0) throw commandFailure(node, `looking how the hook ${name} ended`, out);
+      return parseHook(out.stdout, node);
+    },
   };
 
   async function listHoldersByLinks(node: string, mountPoint: string): Promise<readonly string[]> {
@@ -303,6 +313,7 @@ const requests: NodesDriver["requests"] = {
     assertDrillPath(folder, name);
     return on(node, "runCheck", checkScript, folder, name, user, String(seconds), at, ...argv);
   },
+  runHook: ({ node, ...hook }) => on(node, "runHook", runHookScript, ...hookArgs(hook)),
   clearFolder: ({ node, folder }) => {
     assertDrillPath(folder, "all");
     return on(node, "clearFolder", clearScript, folder);
