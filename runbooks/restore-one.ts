@@ -10,6 +10,7 @@
  * Source: CLUSTERPRO reference, procedure R2 and the failure table (8).
  */
 import {
+  count,
   named,
   nobodyElse,
   nodesStop,
@@ -23,8 +24,11 @@ import {
   runbook,
   sides,
   swaps,
+  warmTold,
+  warmUps,
 } from "runbook";
 
+import { checkFoldersGone, contentLooked, contentRight } from "./steps/content.ts";
 import { copyOff, devicesProven, optionsBack, startMirrors } from "./steps/mirrors-anew.ts";
 import { bootNodes, prepareNodes, stopAll } from "./steps/nodes-down.ts";
 import {
@@ -44,15 +48,25 @@ import {
   oldVolumesTagged,
   volumesReady,
 } from "./steps/volumes.ts";
+import { fastRestoreOff, fastRestoreOn, fastRestoreReady, volumesFast, volumesFilled } from "./steps/warm.ts";
 
-export default runbook<{ point: string; onto: string; join: "now" | "later" }>({
+export default runbook<{
+  point: string;
+  onto: string;
+  join: "now" | "later";
+  warm: "none" | "fast" | "rate";
+  rate: string;
+}>({
   title: "Restore a recovery point onto one node; the other joins by a full copy",
   params: {
     point: named("a recovery point", "newest"),
     onto: named("the node that is restored, and wins", "nobody"),
     join: oneOf("now", "later"),
+    warm: oneOf(...warmUps),
+    // MiB a second, 100 to 300.
+    rate: count(300),
   },
-  steps: ({ join }) => ({
+  steps: ({ join, warm }) => ({
     nobodyElse,
     pointFound,
     sides,
@@ -63,11 +77,15 @@ export default runbook<{ point: string; onto: string; join: "now" | "later" }>({
     roomInStore,
     restoreTold,
     oneSideTold,
+    warmTold,
 
-    copyOff,
+    ...(warm === "fast" ? { fastRestoreOn, fastRestoreReady } : {}),
     newVolumes,
     volumesReady,
+    ...(warm === "fast" ? { volumesFast, fastRestoreOff } : {}),
+    ...(warm === "rate" ? { volumesFilled } : {}),
     oldVolumesTagged,
+    copyOff,
 
     stopAll,
     prepareNodes,
@@ -79,6 +97,9 @@ export default runbook<{ point: string; onto: string; join: "now" | "later" }>({
     startMirrors,
     forcedGood,
     servesAlone,
+    contentLooked,
+    checkFoldersGone,
+    contentRight,
 
     ...(join === "now"
       ? { otherBooted, otherProven, otherStarted, copiedOver, optionsBack }

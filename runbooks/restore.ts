@@ -9,9 +9,11 @@
  * Source: CLUSTERPRO reference, procedure R1.
  */
 import {
+  count,
   named,
   nobodyElse,
   nodesStop,
+  oneOf,
   pointFound,
   restoreRights,
   restoreTold,
@@ -19,8 +21,11 @@ import {
   runbook,
   sides,
   swaps,
+  warmTold,
+  warmUps,
 } from "runbook";
 
+import { checkFoldersGone, contentLooked, contentRight } from "./steps/content.ts";
 import {
   contentsSame,
   copyOff,
@@ -38,11 +43,17 @@ import {
   oldVolumesTagged,
   volumesReady,
 } from "./steps/volumes.ts";
+import { fastRestoreOff, fastRestoreOn, fastRestoreReady, volumesFast, volumesFilled } from "./steps/warm.ts";
 
-export default runbook<{ point: string }>({
+export default runbook<{ point: string; warm: "none" | "fast" | "rate"; rate: string }>({
   title: "Restore a recovery point onto both nodes",
-  params: { point: named("a recovery point", "newest") },
-  steps: () => ({
+  params: {
+    point: named("a recovery point", "newest"),
+    warm: oneOf(...warmUps),
+    // MiB a second, 100 to 300.
+    rate: count(300),
+  },
+  steps: ({ warm }) => ({
     nobodyElse,
     pointFound,
     sides,
@@ -51,11 +62,15 @@ export default runbook<{ point: string }>({
     restoreRights,
     roomInStore,
     restoreTold,
+    warmTold,
 
-    copyOff,
+    ...(warm === "fast" ? { fastRestoreOn, fastRestoreReady } : {}),
     newVolumes,
     volumesReady,
+    ...(warm === "fast" ? { volumesFast, fastRestoreOff } : {}),
+    ...(warm === "rate" ? { volumesFilled } : {}),
     oldVolumesTagged,
+    copyOff,
 
     stopAll,
     prepareNodes,
@@ -69,7 +84,10 @@ export default runbook<{ point: string }>({
     joinHalf,
     inSyncAnew,
     groupsBack,
+    contentLooked,
+    checkFoldersGone,
 
     optionsBack,
+    contentRight,
   }),
 });

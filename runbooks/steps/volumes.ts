@@ -7,6 +7,7 @@ import {
   later,
   minutes,
   notYet,
+  rateOf,
   sides,
   step,
   swaps,
@@ -19,6 +20,7 @@ import {
 } from "runbook";
 
 import { hasStarted } from "./mirrors-anew.ts";
+import { creditsWithin, hasCredit } from "./warm.ts";
 
 /** One volume made for one place. */
 export interface Made {
@@ -40,12 +42,24 @@ export const newVolumes = step<readonly Made[]>({
     });
     return made.length === places(world).length ? made : undefined;
   },
-  do: async (world) => {
+  do: async (world, mine) => {
+    const madeNow: { readonly snapshot: string; readonly at: number }[] = [];
+    const recent = (swap: Swap) =>
+      madeNow.filter(({ snapshot }) => snapshot === swap.snapshot).map(({ at }) => at);
+    let waits = false;
     for (const { node, swap } of places(world)) {
       await world.unless(
-        async () => (await madeSoFar(world)).some((each) => each.tags["runbook:replaces"] === swap.old),
-        () =>
-          world.cloud.createVolume({
+        async () => {
+          const found = await madeSoFar(world);
+          if (found.some((each) => each.tags["runbook:replaces"] === swap.old)) return true;
+          // One that would be made the slow way now is asked for at a later look.
+          const hasOne = hasCredit(world, mine, swap, recent(swap));
+          waits ||= !hasOne;
+          return !hasOne;
+        },
+        async () => {
+          madeNow.push({ snapshot: swap.snapshot, at: world.now() });
+          await world.cloud.createVolume({
             snapshot: swap.snapshot,
             zone: swap.zone,
             sizeGiB: swap.sizeGiB,
@@ -54,6 +68,7 @@ export const newVolumes = step<readonly Made[]>({
             ...(swap.throughputMiBps !== null && { throughputMiBps: swap.throughputMiBps }),
             encrypted: swap.encrypted,
             ...(swap.key !== null && { key: swap.key }),
+            ...(world.params["warm"] === "rate" && { initializationMiBps: rateOf(world) }),
             token: `runbook-${world.run}-${swap.old}`,
             tags: {
               ...swap.tags,
@@ -62,9 +77,11 @@ export const newVolumes = step<readonly Made[]>({
               "runbook:replaces": swap.old,
               "runbook:holds": swap.holds,
             },
-          }),
+          });
+        },
       );
     }
+    return waits ? notYet : undefined;
   },
   expect: async (world) =>
     places(world).map(({ node, swap }) => ({
@@ -73,7 +90,7 @@ export const newVolumes = step<readonly Made[]>({
       made: later(`new volume for ${swap.old}`),
       device: swap.device,
     })),
-  within: minutes(30),
+  within: (world) => minutes(30) + creditsWithin(world),
   undo: (): Step => volumesDropped,
 });
 

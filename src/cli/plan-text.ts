@@ -20,6 +20,7 @@ import {
   wrap,
 } from "./format.ts";
 import { findings } from "./findings.ts";
+import { recalledPrices } from "./prices.ts";
 import { endsExposure, forecastOf, windowsOf, type Forecast } from "./windows.ts";
 
 export interface PlanTextOptions {
@@ -31,6 +32,8 @@ export interface PlanTextOptions {
   readonly full?: boolean;
   /** Time zone instead of this machine's. */
   readonly zone?: string;
+  /** USD for an hour of fast restore of one snapshot in one zone, where the inventory says another price than ours. */
+  readonly fastRestoreHour?: number;
 }
 
 export function planJson(plan: Plan): Plan {
@@ -328,7 +331,10 @@ function moneyOf(page: Page): string[] {
       ({ from, to }) =>
         `${stepName(page, from)} costs as long as it lasts, ${to === undefined ? "to the end of the run" : `to ${stepName(page, to)}`}`,
     );
+  const fast = requests.filter((request) => request.verb === "cloud.enableFastRestore").length;
+  const hour = page.options.fastRestoreHour ?? recalledPrices.fastRestoreHour;
   const made = requests.filter((request) => request.verb === "cloud.createVolume");
+  const paced = made.filter((request) => "VolumeInitializationRate" in paramsOf(request)).length;
   const finals = requests.filter((request) => request.verb === "cloud.createSnapshot").length;
   const kept = [
     ...cuts.map(
@@ -347,15 +353,29 @@ function moneyOf(page: Page): string[] {
             ? `EBS storage for ${sizesOf(made)}, until they are deleted again`
             : `EBS storage for ${sizesOf(made)}, beside the old ones, which are kept until somebody deletes them`,
         ]),
+    ...(paced === 0
+      ? []
+      : [
+          `${paced} volume${paced === 1 ? " is" : "s are"} filled at a rate that EBS takes money for, by the GiB in the snapshot (the price is the region's)`,
+        ]),
     ...costs,
+    ...(fast === 0
+      ? []
+      : [
+          `fast restore costs about ${(fast * hour).toFixed(2)} USD an hour, and at least one hour of it (${fast} at ${hour.toFixed(2)} USD${page.options.fastRestoreHour === undefined ? ", the list price of us-east-1" : ""})`,
+        ]),
   ];
   return kept.length > 0 ? kept : ["nothing that is created is kept"];
+}
+
+function paramsOf(request: Request): { readonly [name: string]: unknown } {
+  return request.to === "cloud" ? request.params : {};
 }
 
 /** "2 new volumes (100 GiB gp3, 100 GiB gp3)". */
 function sizesOf(made: readonly Request[]): string {
   const sizes = made.map((request) => {
-    const { Size, VolumeType } = request.to === "cloud" ? request.params : {};
+    const { Size, VolumeType } = paramsOf(request);
     return `${typeof Size === "number" ? Size : "?"} GiB ${typeof VolumeType === "string" ? VolumeType : ""}`.trim();
   });
   return `${made.length} new volume${made.length === 1 ? "" : "s"} (${sizes.join(", ")})`;

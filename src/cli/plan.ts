@@ -24,7 +24,15 @@ export async function plan(name: string, cluster: string | undefined, options: P
       const forecast = await forecasts(context.store, plan);
       const color = process.stdout.isTTY && process.env["NO_COLOR"] === undefined;
       const width = process.stdout.columns ?? 110;
-      process.stdout.write(`${planText(plan, { color, width, forecast, full: options.full === true })}\n`);
+      const fastRestoreHour = context.cluster.cloud.prices?.fastRestoreHour;
+      const shown = {
+        color,
+        width,
+        forecast,
+        full: options.full === true,
+        ...(fastRestoreHour !== undefined && { fastRestoreHour }),
+      };
+      process.stdout.write(`${planText(plan, shown)}\n`);
       if (options.out !== undefined)
         process.stdout.write(
           `\nThe plan is in ${options.out}; run it with \`runbook run ${options.out}\`.\n`,

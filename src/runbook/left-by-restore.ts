@@ -86,6 +86,7 @@ export function takenBack({ pairs }: LeftByRestore): Swaps {
       snapshot,
       zone: "",
       sizeGiB: 0,
+      snapshotGiB: 0,
       type: "",
       iops: null,
       throughputMiBps: null,

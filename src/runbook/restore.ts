@@ -12,6 +12,7 @@ import { isInSync, readMirrors } from "./mirrors.ts";
 import { pointFound, type Point } from "./points.ts";
 import type { RoleMirror } from "./roles.ts";
 import { assertSupported, mirrorsOf } from "./roles.ts";
+import { assertGranted, sampleTags } from "./rights.ts";
 import { check, type World } from "./step.ts";
 
 /** The two sides of the mirrors, whatever state they are in. */
@@ -162,6 +163,8 @@ export interface Swap {
   readonly snapshot: string;
   readonly zone: string;
   readonly sizeGiB: number;
+  /** Of the snapshot: what a warm-up has to bring over. */
+  readonly snapshotGiB: number;
   readonly type: string;
   readonly iops: number | null;
   readonly throughputMiBps: number | null;
@@ -176,24 +179,28 @@ export interface Swaps {
 }
 
 export const swaps = check<Swaps>("Each mirror volume has its snapshot, and its place", async (world) => {
-  const { mirrors, bare } = world.outcomeOf(sides);
+  const { nodes, mirrors, bare } = world.outcomeOf(sides);
   const point = world.outcomeOf(pointFound);
+  const found = new Map<string, VolumesFound>();
+  for (const node of nodes)
+    if (!bare.includes(node)) found.set(node, await findMirrorVolumes(world, node, mirrors));
+  await assertLineage(world, point, found);
   const byNode: Record<string, Swap[]> = {};
-  await assertLineage(world, point, mirrors);
   for (const node of restoredNodes(world)) {
-    if (bare.includes(node)) {
+    const seen = found.get(node);
+    if (seen === undefined) {
       const places = await findBarePlaces(world, node);
       assertNamesStay(world, node, configuredParts(node, mirrors), places.length);
-      const found = await world.cloud.getVolumes(places.map(({ volume }) => volume));
-      byNode[node] = found.map((volume, i) =>
-        swapOf(node, volume, places[i] as Place, found.length, point.snapshots),
+      const volumes = await world.cloud.getVolumes(places.map(({ volume }) => volume));
+      byNode[node] = volumes.map((volume, i) =>
+        swapOf(node, volume, places[i] as Place, volumes.length, point.snapshots),
       );
       continue;
     }
-    const { partitions, volumes } = await findMirrorVolumes(world, node, mirrors);
-    assertNamesStay(world, node, partitions, volumes.length);
-    const found = await world.cloud.getVolumes(volumes);
-    byNode[node] = found.map((volume) =>
+    const { partitions } = seen;
+    assertNamesStay(world, node, partitions, seen.volumes.length);
+    const volumes = await world.cloud.getVolumes(seen.volumes);
+    byNode[node] = volumes.map((volume) =>
       swapOf(node, volume, placeOf(node, volume, partitions), volumes.length, point.snapshots),
     );
   }
@@ -211,16 +218,16 @@ function configuredParts(node: string, mirrors: readonly RoleMirror[]) {
  * Where a snapshot's own volume is still known, what the snapshot is said to hold must be what that volume holds: tags can
  * be set by anybody, and a mirror that is started on another one's content destroys it (reference clusterpro 11, rule 8).
  */
-async function assertLineage(world: World, point: Point, mirrors: readonly RoleMirror[]): Promise<void> {
+async function assertLineage(
+  world: World,
+  point: Point,
+  found: ReadonlyMap<string, VolumesFound>,
+): Promise<void> {
   const known = new Map<string, string>();
-  for (const node of world.outcomeOf(sides).nodes) {
-    if (world.outcomeOf(sides).bare.includes(node)) {
-      for (const place of await findBarePlaces(world, node)) known.set(place.volume, place.holds);
-      continue;
-    }
-    const { partitions, volumes } = await findMirrorVolumes(world, node, mirrors);
+  for (const node of world.outcomeOf(sides).bare)
+    for (const place of await findBarePlaces(world, node)) known.set(place.volume, place.holds);
+  for (const { partitions, volumes } of found.values())
     for (const volume of volumes) known.set(volume, contentOf(partitions, volume));
-  }
   for (const key of ["runbook:old-holds", "runbook:holds"])
     for (const { id, tags } of await world.cloud.findVolumes({ [key]: "*" }))
       if (!known.has(id)) known.set(id, tags[key] ?? "");
@@ -272,6 +279,7 @@ function swapOf(
     snapshot: snapshot.id,
     zone: volume.zone,
     sizeGiB: Math.max(volume.sizeGiB, snapshot.sizeGiB),
+    snapshotGiB: snapshot.sizeGiB,
     type: volume.type,
     iops: volume.iops ?? null,
     throughputMiBps: volume.throughputMiBps ?? null,
@@ -341,18 +349,12 @@ export const restoreRights = check("The cloud grants what the restore will ask f
           snapshot,
           zone,
           device,
-          tags: {
-            ...Object.fromEntries(Object.keys(world.tags).map((key) => [key, "dry-run"])),
-            "runbook:cluster": world.clusterName,
-          },
+          fastRestore: world.params["warm"] === "fast",
+          tags: sampleTags(world),
         })),
       );
   }
-  if (missing.length > 0)
-    throw new Failure("denied", `rights are missing: ${[...new Set(missing)].join("; ")}`, {
-      hint: "grant them to the role that runs this, or tag what the policy expects to be tagged",
-    });
-  return true;
+  return assertGranted(missing);
 });
 
 /** Told, never refused. */
