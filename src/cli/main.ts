@@ -55,6 +55,34 @@ async function build(argv: readonly string[]): Promise<Command> {
     .exitOverride();
 
   program
+    .command("init [file]")
+    .description("write an inventory by asking a node and the cloud; nothing there is changed")
+    .addOption(
+      new Option(
+        "--node <host>",
+        "a node to ask: HOST, USER@HOST or USER@HOST:PORT; given twice, both (with --lab: its name there)",
+      ).argParser((value: string, before: string[] | undefined) => [...(before ?? []), value]),
+    )
+    .addOption(new Option("--user <name>", "as whom to log in to the nodes"))
+    .addOption(new Option("--identity <file>", "the private key to log in with"))
+    .addOption(new Option("--port <n>", "the port of the nodes' SSH servers"))
+    .addOption(new Option("--known-hosts <file>", "the known_hosts file that has their host keys"))
+    .addOption(new Option("--jump <gateway>", "the way there, as HOST, USER@HOST or USER@HOST:PORT"))
+    .addOption(new Option("--sudo", "commands on the nodes are run by `sudo -n`"))
+    .addOption(
+      new Option(
+        "--region <region>",
+        "the region of the instances (else that of AWS_REGION or of the profile)",
+      ),
+    )
+    .addOption(new Option("--profile <name>", "a profile of ~/.aws"))
+    .addOption(new Option("--endpoint <url>", "another address of the EC2 API"))
+    .addOption(new Option("--schema", "also write the JSON Schema beside it, and name it in the first line"))
+    .addOption(new Option("--force", "write over a file that is there"))
+    .addOption(inLab())
+    .addOption(pace())
+    .action(act(async () => (await import("./init.ts")).init));
+  program
     .command("list")
     .description("the runbooks that can be run from here")
     .addOption(json())
@@ -176,10 +204,31 @@ async function build(argv: readonly string[]): Promise<Command> {
     .addOption(json())
     .action(act(async () => (await import("./sweep.ts")).sweep));
   program
+    .command("new <name>")
+    .description("write ./runbooks/NAME.ts: a small runbook with comments, or a copy of another one")
+    .addOption(new Option("--from <runbook>", "the runbook that is copied, with the files that it imports"))
+    .addOption(
+      new Option("--force", "write over a file that is there, or take the place of a runbook of the product"),
+    )
+    .action(act(async () => (await import("./new.ts")).newRunbook));
+  program
     .command("graph <runbook>")
-    .description("the state machine of a runbook, as Mermaid")
+    .description("a runbook as a picture, or the state machine that a run of it walks")
     .addOption(params())
+    .addOption(
+      new Option(
+        "--format <format>",
+        "mermaid (a state diagram), svg (a picture), xstate (JSON for XState's tools)",
+      )
+        .choices(["mermaid", "svg", "xstate"])
+        .default("mermaid"),
+    )
+    .addOption(new Option("--out <file>", "write it to a file"))
     .action(act(async () => (await import("./graph.ts")).graph));
+  program
+    .command("schema")
+    .description("the JSON Schema of the inventory, for editors")
+    .action(act(async () => (await import("./schema.ts")).schema));
   // The lab's own commands bring more imports than --help should pay for.
   if (argv[2] === "lab" || (argv[2] === "help" && argv[3] === "lab")) {
     const { registerLab } = await import("./lab.ts");

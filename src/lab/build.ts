@@ -253,6 +253,7 @@ function buildScratch(heart: Heart, cloud: Cloud, options: LabOptions): LabNode 
     onGuestShutdown: "stop",
     capacityReserved: false,
     tags: { Name: scratchName },
+    privateAddress: "10.0.3.11",
     state: "running",
   });
   const root = cloud.addVolume({
@@ -270,6 +271,11 @@ function buildScratch(heart: Heart, cloud: Cloud, options: LabOptions): LabNode 
   const all = { ...textCommands, ...fileCommands, ...processCommands, ...diskCommands, ...systemCommands };
   for (const [name, command] of Object.entries(all)) node.commands.set(name, command);
   return node;
+}
+
+/** The same in the cloud and in clp.conf. */
+function addressOf(plan: (typeof plans)[number], index: number): string {
+  return `${plan.network}.${index + 11}`;
 }
 
 function buildCluster(
@@ -291,6 +297,7 @@ function buildCluster(
       onGuestShutdown: options.onGuestShutdown ?? "stop",
       capacityReserved: options.capacityReserved ?? true,
       tags: { cluster: plan.name },
+      privateAddress: addressOf(plan, index),
       state: "running",
     });
     const root = cloud.addVolume({
@@ -340,7 +347,7 @@ function buildCluster(
     cluster: plan.name,
     uuid: `00000000-0000-4000-8000-0000${plan.disk}`,
     comment: plan.comment,
-    nodes: plan.nodes.map((name, index) => ({ name, address: `${plan.network}.${index + 11}` })),
+    nodes: plan.nodes.map((name, index) => ({ name, address: addressOf(plan, index) })),
     groups: [
       {
         name: groupName,

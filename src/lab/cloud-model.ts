@@ -24,6 +24,8 @@ export interface InstanceRecord {
   /** Disks appear as NVMe (a Nitro type), not by letter (Xen). */
   readonly nvme: boolean;
   readonly rootDevice: string;
+  /** Its one private address. It keeps it while it is stopped (reference aws-ebs 1), and has none once it is terminated. */
+  readonly privateAddress: string | undefined;
   readonly autoScalingGroup: string | undefined;
   readonly capacityReserved: boolean;
   onGuestShutdown: "stop" | "terminate";

@@ -78,6 +78,7 @@ export interface InstanceSpec {
   readonly tags?: Tags;
   readonly capacityReserved?: boolean;
   readonly autoScalingGroup?: string;
+  readonly privateAddress?: string;
   /** Attach name of the volume it boots from; "/dev/xvda" if not said. */
   readonly rootDevice?: string;
   /** "stopped" unless said; a "running" one has power at once, and its listeners are told. */
@@ -148,6 +149,7 @@ export class Cloud implements Hardware {
       type: spec.type,
       nvme: spec.nvme,
       rootDevice: spec.rootDevice ?? "/dev/xvda",
+      privateAddress: spec.privateAddress,
       autoScalingGroup: spec.autoScalingGroup,
       capacityReserved: spec.capacityReserved ?? false,
       onGuestShutdown: spec.onGuestShutdown,

@@ -7,6 +7,7 @@ import { flagParam, requiredText, textList } from "./ec2-query.ts";
 import {
   initializationView,
   instanceView,
+  shownAddress,
   shownAttachment,
   shownState,
   shownVolumeState,
@@ -37,6 +38,9 @@ const describeInstances: Operation = {
             "instance-state-name": (instance) => [shownState(cloud, instance)],
             "instance-type": ({ type }) => [type],
             "availability-zone": ({ zone }) => [zone],
+            "private-ip-address": (instance) => some(shownAddress(cloud, instance)),
+            "network-interface.addresses.private-ip-address": (instance) =>
+              some(shownAddress(cloud, instance)),
             "block-device-mapping.volume-id": ({ id }) =>
               cloud
                 .listVolumes()

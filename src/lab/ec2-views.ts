@@ -27,6 +27,10 @@ export function shownState(cloud: Cloud, instance: InstanceRecord): InstanceStat
   return instance.state.seen(shownAt(cloud)).state;
 }
 
+export function shownAddress(cloud: Cloud, instance: InstanceRecord): string | undefined {
+  return shownState(cloud, instance) === "terminated" ? undefined : instance.privateAddress;
+}
+
 export function shownAttachment(cloud: Cloud, volume: VolumeRecord) {
   return volume.attachment.seen(shownAt(cloud));
 }
@@ -43,6 +47,7 @@ export function tagsView(tags: Tags): Xml {
 
 export function instanceView(cloud: Cloud, instance: InstanceRecord): View {
   const { state, reason } = instance.state.seen(shownAt(cloud));
+  const address = shownAddress(cloud, instance);
   const volumes = cloud
     .listVolumes()
     .map((volume) => ({ volume, held: shownAttachment(cloud, volume) }))
@@ -52,6 +57,19 @@ export function instanceView(cloud: Cloud, instance: InstanceRecord): View {
     imageId: "ami-00000000000000000",
     instanceState: stateView(state),
     privateDnsName: `${instance.name}.lab.internal`,
+    privateIpAddress: address,
+    // Of an interface, as much as a search by address needs.
+    networkInterfaceSet:
+      address === undefined
+        ? []
+        : [
+            {
+              networkInterfaceId: instance.id.replace(/^i-/, "eni-"),
+              status: "in-use",
+              privateIpAddress: address,
+              privateIpAddressesSet: [{ privateIpAddress: address, primary: true }],
+            },
+          ],
     reason:
       reason === undefined ? "" : `${reason.message.replace(/^[^:]*: /, "")} (${timeXml(instance.since)})`,
     amiLaunchIndex: 0,

@@ -32,6 +32,16 @@ export interface Instance {
   readonly tags: Tags;
 }
 
+/** An instance as a search by address shows it. */
+export interface InstanceSeen {
+  readonly id: string;
+  readonly state: Instance["state"];
+  /** Its tag `Name`, if it has one. */
+  readonly name: string | undefined;
+  /** All its private IPv4 addresses. */
+  readonly addresses: readonly string[];
+}
+
 export interface Volume {
   readonly id: string;
   readonly state: "creating" | "available" | "in-use" | "deleting" | "deleted" | "error";
@@ -97,6 +107,11 @@ export interface Lock {
 /** Reads. Lists may lag behind writes by the `visibleWithinMs` of the write; a `get` of an unknown id throws `not-found`. */
 export interface CloudReads {
   getInstance(instance: string): Promise<Instance>;
+  /**
+   * Instances that have one of these private IPv4 addresses now, on any of their interfaces, by their ids; one that was
+   * terminated has none. An address belongs to one network alone, so one address may find several instances.
+   */
+  findInstances(addresses: readonly string[]): Promise<readonly InstanceSeen[]>;
   /** In the order asked. */
   getVolumes(volumes: readonly string[]): Promise<readonly Volume[]>;
   /**
@@ -236,6 +251,7 @@ export interface CloudWrites {
 
 export const cloudContract: { readonly [M in keyof (CloudReads & CloudWrites)]: Contract } = {
   getInstance: { kind: "read" },
+  findInstances: { kind: "read" },
   getVolumes: { kind: "read" },
   findSnapshots: { kind: "read" },
   getSnapshots: { kind: "read" },

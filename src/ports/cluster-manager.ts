@@ -6,6 +6,8 @@ export interface ClusterConfig {
   readonly uuid: string | undefined;
   /** In priority order, highest first. */
   readonly nodes: readonly string[];
+  /** IP addresses by which the nodes speak to each other: those of the heartbeat first, then those of the mirrors. */
+  readonly addresses: { readonly [node: string]: readonly string[] };
   readonly groups: readonly GroupConfig[];
   readonly mirrors: readonly MirrorConfig[];
   /** Names of hybrid disks; out of scope, so procedures refuse a cluster that has one. */

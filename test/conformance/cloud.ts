@@ -12,6 +12,8 @@ export interface CloudUnderTest {
   readonly driver: CloudDriver;
   /** Running, and it goes down within `settle` when it is asked to. All rights for a backup of it are granted. */
   readonly instance: string;
+  /** A private address that it has, and nothing else. */
+  readonly address: string;
   /** Its data volumes, all of them: two at least, and its root is not among them. */
   readonly volumes: readonly string[];
   /** Attach name that nothing has. */
@@ -66,6 +68,22 @@ export function cloudSuite(name: string, open: () => Promise<CloudUnderTest>): v
       );
 
       test(
+        "an instance is found by its private address, running or stopped, once, and no other is",
+        on(async ({ driver, instance, address, settle, send }) => {
+          const found = await driver.reads.findInstances(["192.0.2.254", address, address]);
+          expect(found.map(({ id }) => id)).toEqual([instance]);
+          expect(found[0]).toMatchObject({ state: "running" });
+          expect(found[0]?.addresses).toContain(address);
+          await send(driver.requests.stopInstance({ instance }));
+          await settle();
+          expect(await driver.reads.findInstances([address])).toMatchObject([
+            { id: instance, state: "stopped" },
+          ]);
+          expect(await driver.reads.findInstances(["192.0.2.254"])).toEqual([]);
+        }),
+      );
+
+      test(
         "volumes come in the order asked, and agree with the instance about where they are",
         on(async ({ driver, instance, volumes }) => {
           const backwards = [...volumes].reverse();
@@ -86,6 +104,7 @@ export function cloudSuite(name: string, open: () => Promise<CloudUnderTest>): v
           expect(await driver.reads.getVolumes([])).toEqual([]);
           expect(await driver.reads.getSnapshots([])).toEqual([]);
           expect(await driver.reads.getReferences([])).toEqual([]);
+          expect(await driver.reads.findInstances([])).toEqual([]);
         }),
       );
 

@@ -24,6 +24,17 @@ async function openLab(options: CloudOptions & { readonly nvme?: boolean } = {})
     nvme,
     onGuestShutdown: "stop",
     tags: { cluster: "c1" },
+    privateAddress: "10.0.9.12",
+    state: "running",
+  });
+  // A neighbour, which no test asks for.
+  cloud.addInstance({
+    name: "server1",
+    zone,
+    type: nvme ? "m5.large" : "t2.medium",
+    nvme,
+    onGuestShutdown: "stop",
+    privateAddress: "10.0.9.11",
     state: "running",
   });
   const volumes = ["/dev/xvda", "/dev/sdf", "/dev/sdg", "/dev/sdh"].map((device) => {
@@ -64,6 +75,7 @@ function underTest(options: CloudOptions) {
     return {
       driver,
       instance,
+      address: "10.0.9.12",
       volumes,
       freeDevice: "/dev/sdp",
       otherZone: "ap-northeast-1c",

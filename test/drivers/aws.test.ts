@@ -52,6 +52,33 @@ describe("reads", () => {
     expect(volumes?.form).toEqual({ "Filter.1.Name": "attachment.instance-id", "Filter.1.Value.1": node });
   });
 
+  test("instances are searched for by any of their private addresses, and what has none of those is left out", async () => {
+    const asked = ["10.0.0.12", "10.0.1.12"];
+    const answering = async (address: string) => {
+      const peer = new Peer((sent) => {
+        const reply = ordinary(sent);
+        const second = `<networkInterfaceSet><item><privateIpAddressesSet><item><privateIpAddress>${address}</privateIpAddress></item></privateIpAddressesSet></item></networkInterfaceSet>`;
+        return { ...reply, body: reply.body.replace("<tagSet>", `${second}<tagSet>`) };
+      });
+      const found = await (await open(peer)).reads.findInstances(asked);
+      expect(peer.sent).toMatchObject([
+        {
+          operation: "DescribeInstances",
+          form: {
+            "Filter.1.Name": "network-interface.addresses.private-ip-address",
+            "Filter.1.Value.1": asked[0],
+            "Filter.1.Value.2": asked[1],
+          },
+        },
+      ]);
+      return found;
+    };
+    expect(await answering("10.0.1.12")).toEqual([
+      { id: node, state: "stopped", name: "server2 & co", addresses: ["10.0.1.12"] },
+    ]);
+    expect(await answering("10.0.1.1")).toEqual([]);
+  });
+
   const instanceWith = (change: (xml: string) => string) =>
     open(
       new Peer((sent) => {

@@ -33,6 +33,22 @@ describe("the configuration", () => {
     expect(config().mirrors[2]?.mountPoint).toBe("/mnt/倉庫");
   });
 
+  test("tells the addresses of each node, the heartbeat's first, and leaves out what is none", () => {
+    expect(config().addresses).toEqual({
+      server1: ["192.0.2.11", "192.0.2.21"],
+      server2: ["192.0.2.12", "192.0.2.22"],
+    });
+    const odd = changed((text) =>
+      text
+        .replace("<info>192.0.2.12</info>", "<info>-oProxyCommand=x</info>")
+        .replace("<info>192.0.2.21</info>", "<info>192.0.2.11</info>"),
+    );
+    expect(parseConfig(odd, "clp.conf").addresses).toEqual({
+      server1: ["192.0.2.11"],
+      server2: ["192.0.2.22"],
+    });
+  });
+
   test("takes what is absent for the default, and what a node says itself before what is said for all", () => {
     expect(config().mirrors[0]).toEqual({
       name: "md1",

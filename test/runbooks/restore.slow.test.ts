@@ -43,7 +43,7 @@ describe("restore", () => {
   it("ends as if never killed, or given back", { timeout: 900_000 }, async () => {
     const bad = await everyRow(
       2,
-      Number(process.env["ROW_STEP"] ?? 151),
+      Number(process.env["ROW_STEP"] ?? 307),
       { params: {}, world: { ...restore.world, runbook: restore.runbook }, prepare: lostFiles },
       ({ end, changed, breaches, gaps, lies }) =>
         [breaches, gaps, lies].every((list) => list.length === 0) &&
@@ -79,7 +79,7 @@ describe("restore", () => {
       const rows = await rowsOf("startMirrors");
       expect(rows.length).toBeGreaterThan(4);
       const bad: string[] = [];
-      const stride = process.env["ROW_STEP"] === undefined ? 9 : 1;
+      const stride = process.env["ROW_STEP"] === undefined ? 19 : 1;
       for (const row of rows.filter((_, i) => i % stride === 0))
         for (const when of ["before", "after"] as const) {
           const { end, why, looked, breaches, gaps, byHand } = await killAndResume({

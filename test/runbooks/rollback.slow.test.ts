@@ -93,7 +93,7 @@ describe("rollback", () => {
   it("ends as if never killed, or given back", { timeout: 900_000 }, async () => {
     const bad = await everyRow(
       2,
-      Number(process.env["ROW_STEP"] ?? 121),
+      Number(process.env["ROW_STEP"] ?? 263),
       { params: rollback.params ?? {}, world: { ...world, runbook: rollback.runbook }, prepare: restored },
       ({ end, changed, breaches, gaps }) =>
         [breaches, gaps].every((list) => list.length === 0) &&

@@ -70,11 +70,15 @@ export interface About {
   readonly ids: readonly string[];
 }
 
-export async function openCalls(settings: AwsSettings): Promise<Calls> {
+/** Loaded when a cloud is called first. It is CommonJS, which a require loads faster than an import. */
+export function loadSdk(): Sdk {
   // The SDK tells Node 20 users on stderr to upgrade; our versions are pinned (package.json), and stderr is ours.
   process.env["AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED"] = "true";
-  // Loaded when a cloud is called first. It is CommonJS, which a require loads faster than an import.
-  const sdk = require("@aws-sdk/client-ec2") as Sdk;
+  return require("@aws-sdk/client-ec2") as Sdk;
+}
+
+export async function openCalls(settings: AwsSettings): Promise<Calls> {
+  const sdk = loadSdk();
   const requestTimeoutMs = settings.requestTimeoutMs ?? 30_000;
   const config: EC2ClientConfig = {
     region: settings.region,

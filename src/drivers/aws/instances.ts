@@ -1,7 +1,7 @@
 /** EC2 instances: their power, what could replace or lose them when they stop, and what is attached. */
 import type { Instance as Ec2Instance, InstanceTypeInfo } from "@aws-sdk/client-ec2";
 import { Failure } from "../../errors.ts";
-import type { Instance } from "../../ports/cloud.ts";
+import type { Instance, InstanceSeen } from "../../ports/cloud.ts";
 import type { About, Calls } from "./calls.ts";
 import { codeOf } from "./errors.ts";
 import { listAttachments, tagsOf } from "./volumes.ts";
@@ -37,6 +37,54 @@ export async function getInstance(calls: Calls, nvmeByType: NvmeByType, instance
     attachments,
     tags,
   };
+}
+
+/**
+ * The filter `private-ip-address` knows the primary address of an interface alone; a mirror may go by a second address or
+ * interface (SDK, DescribeInstancesRequest). What comes back is compared once more, as in a search by tags.
+ */
+export async function findInstances(
+  calls: Calls,
+  addresses: readonly string[],
+): Promise<readonly InstanceSeen[]> {
+  // A filter without values would be refused, or find every instance of the account.
+  if (addresses.length === 0) return [];
+  const what: About = { operation: "DescribeInstances", ids: [] };
+  const { DescribeInstancesCommand } = calls.sdk;
+  const reservations = await calls.pages(
+    what,
+    (NextToken) => (client, options) =>
+      client.send(
+        new DescribeInstancesCommand({
+          Filters: [{ Name: "network-interface.addresses.private-ip-address", Values: [...addresses] }],
+          MaxResults: 1000,
+          ...(NextToken === undefined ? {} : { NextToken }),
+        }),
+        options,
+      ),
+    (page) => page.Reservations,
+  );
+  return reservations
+    .flatMap((reservation) => reservation.Instances ?? [])
+    .map((found) => ({
+      id: calls.present(found.InstanceId, what),
+      state: calls.present(found.State?.Name, what),
+      name: tagsOf(found.Tags)["Name"],
+      addresses: addressesOf(found),
+    }))
+    .filter((found) => found.addresses.some((address) => addresses.includes(address)))
+    .sort((a, b) => (a.id < b.id ? -1 : 1));
+}
+
+function addressesOf(found: Ec2Instance): readonly string[] {
+  const all = [
+    found.PrivateIpAddress,
+    ...(found.NetworkInterfaces ?? []).flatMap(({ PrivateIpAddress, PrivateIpAddresses }) => [
+      PrivateIpAddress,
+      ...(PrivateIpAddresses ?? []).map((each) => each.PrivateIpAddress),
+    ]),
+  ];
+  return [...new Set(all.flatMap((address) => (address === undefined || address === "" ? [] : [address])))];
 }
 
 /** One instance a call: if a zone fails, a call that names ids in it fails as a whole (reference aws-ebs 2). */

@@ -2,6 +2,8 @@
  * clp.conf → what the cluster declares (reference clusterpro 7). The file does not store defaults, so an absent
  * element means the default; a structure that we do not know is refused, with the file and what was expected.
  */
+import { isIP } from "node:net";
+
 import { Failure } from "../../errors.ts";
 import type { ClusterConfig, GroupConfig, MirrorConfig } from "../../ports/cluster-manager.ts";
 import { at, children, maxBytes, readXml, type Element } from "./xml.ts";
@@ -38,6 +40,9 @@ export function parseConfig(bytes: Uint8Array, file: string): ParsedConfig {
     name,
     uuid: at(root, "cluster/uuid")?.text || undefined,
     nodes,
+    addresses: Object.fromEntries(
+      children(root, "server").map((each) => [nameOf(each, refuse), addressesOf(each)]),
+    ),
     groups,
     mirrors,
     monitors: (at(root, "monitor")?.children ?? [])
@@ -63,6 +68,18 @@ function readNodes(root: Element, refuse: Refuse): readonly string[] {
     .map((each) => each.name);
   if (new Set(names).size !== names.length) throw refuse("two servers have the same name");
   return names;
+}
+
+/**
+ * No procedure uses them, they only help to write an inventory: so whatever is no IP address is left out, and never a
+ * reason to refuse the file.
+ */
+function addressesOf(server: Element): readonly string[] {
+  const ofType = (type: string) =>
+    children(server, "device")
+      .filter((device) => at(device, "type")?.text === type)
+      .map((device) => at(device, "info")?.text ?? "");
+  return [...new Set([...ofType("lan"), ...ofType("mdc")])].filter((address) => isIP(address) !== 0);
 }
 
 function readGroup(group: Element, refuse: Refuse): GroupConfig {
