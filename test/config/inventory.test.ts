@@ -135,7 +135,7 @@ describe("a broken inventory is refused with file, line, what was expected and w
   test("a file that is not there says how to make one", async () => {
     const failure = await refusal(readInventory(join(scratch, "none.yaml")));
     expect(failure.kind).toBe("not-found");
-    expect(failure.hint).toContain("docs/reference/inventory.md");
+    expect(failure.hint).toContain("`runbook init`");
   });
 
   test("a file of more than 1 MiB is not read", async () => {
