@@ -4,7 +4,6 @@ import { everyRow } from "../support/kill.ts";
 import { failEach, playOnce, type Play } from "../support/laws.ts";
 
 const active = { runbook: "runbooks/backup-active.ts" } as const;
-const stride = Number(process.env["ROW_STEP"] ?? 91);
 
 describe("backup-active", () => {
   it.each([
@@ -36,8 +35,7 @@ describe("backup-active", () => {
 
   it("ends as if never killed, wherever it was killed", { timeout: 600_000 }, async () => {
     const bad = await everyRow(
-      2,
-      stride,
+      4,
       { params: { service: "early" }, world: { runbook: active.runbook } },
       ({ end, changed, breaches, gaps, lies, snapshots }) =>
         end === "succeeded" &&

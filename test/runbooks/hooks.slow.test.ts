@@ -9,7 +9,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { settle } from "../../src/lab/hands.ts";
 import type { Fault } from "../../src/lab/world.ts";
 import type { HookPhase, HookSetting } from "../../src/runbook/hook-setting.ts";
-import { killAndResume, type Killing, type Outcome } from "../support/kill.ts";
+import { everyRow, killAndResume, type Killing, type Outcome } from "../support/kill.ts";
 import { openSimulation, type Simulation, type SimulationOptions } from "../support/simulation.ts";
 import { minutes, story, takeUp } from "../support/story.ts";
 import { worldOf } from "../support/world.ts";
@@ -352,9 +352,8 @@ describe("an `after`", () => {
   });
 });
 
-/** 1 plays every one of these, 1 kills at every row of a hook's step; a stride keeps `npm test` short. */
+/** 1 plays every one of these; a stride keeps `npm test` short. */
 const writeStep = Number(process.env["WRITE_STEP"] ?? 31);
-const rowStep = (otherwise: number) => Number(process.env["ROW_STEP"] ?? otherwise);
 
 describe("a reply that is lost, or a node that refuses once", () => {
   const actions: readonly Fault["action"][] = ["lose-before", "lose-after", "fail-before", "fail-after"];
@@ -400,31 +399,21 @@ describe("killed and resumed", () => {
     after: writes("sleep 5;"),
   }));
 
-  /** Kills at the rows of hooks, taken from an undisturbed run, and names those after which it did not end as it should. */
-  async function killed(
+  /** Kills at rows of hooks' steps, and names those after which it did not end as it should. */
+  const killed = (
     night: Omit<Killing, "row" | "when">,
-    step: number,
+    many: number,
     isGood: (outcome: Outcome, lines: readonly string[]) => boolean,
-  ): Promise<readonly string[]> {
-    sim = await openSimulation(night.world);
-    await night.prepare?.(sim);
-    const { walk } = await sim.runner().run(night.params);
-    const rows = walk.logbook.lines.flatMap(({ body }, row) =>
-      String(body["unit"] ?? "").startsWith("hook") ? [row] : [],
+  ): Promise<readonly string[]> =>
+    everyRow(
+      many,
+      { look: logged, ...night },
+      (outcome) =>
+        outcome.end === "succeeded" &&
+        [outcome.breaches, outcome.gaps].every((list) => list.length === 0) &&
+        isGood(outcome, (outcome.looked as readonly string[]).map(short)),
+      (unit) => unit.startsWith("hook"),
     );
-    const bad: string[] = [];
-    for (let i = 2; i < rows.length; i += step)
-      for (const when of process.env["ROW_STEP"] === undefined
-        ? (["after"] as const)
-        : (["before", "after"] as const)) {
-        const outcome = await killAndResume({ look: logged, ...night, row: rows[i] ?? 0, when });
-        const lines = (outcome.looked as readonly string[]).map(short);
-        const sound = [outcome.breaches, outcome.gaps].every((list) => list.length === 0);
-        if (outcome.end !== "succeeded" || !sound || !isGood(outcome, lines))
-          bad.push(`row ${rows[i]} ${when}: ${outcome.end} ${outcome.why} ${JSON.stringify(lines)}`);
-      }
-    return rows.length < 20 ? [...bad, `only ${rows.length} rows`] : bad;
-  }
 
   it(
     "at the rows of hooks: each is run once, and the run ends as if never killed",
@@ -433,7 +422,7 @@ describe("killed and resumed", () => {
       const night = { params: { service: "early" }, world: { hooks: sleepy } };
       const bad = await killed(
         night,
-        rowStep(113),
+        2,
         ({ changed }, lines) => changed.length === 0 && JSON.stringify(lines) === JSON.stringify(inTheBackup),
       );
       expect(bad).toEqual([]);
@@ -491,7 +480,7 @@ describe("killed and resumed", () => {
     };
     const bad = await killed(
       night,
-      rowStep(151),
+      1,
       (_, lines) =>
         told === `${made}\n` &&
         JSON.stringify(lines) ===

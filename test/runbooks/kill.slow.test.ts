@@ -2,9 +2,6 @@ import { describe, expect, it } from "vitest";
 
 import { everyRow, type Outcome } from "../support/kill.ts";
 
-/** 1 plays every row; a stride keeps `npm test` short. ROW=N plays one row and tells its story. */
-const stride = Number(process.env["ROW_STEP"] ?? 217);
-
 const clean = (outcome: Outcome) =>
   outcome.breaches.length === 0 &&
   outcome.gaps.length === 0 &&
@@ -22,8 +19,7 @@ describe("backup-standby, killed before and after rows of its journal and resume
     async ({ service, world }) => {
       const mirrors = "mirrors" in world ? world.mirrors : 1;
       const bad = await everyRow(
-        2,
-        mirrors === 1 ? stride : stride * 2,
+        3,
         { params: { service }, world },
         (outcome) =>
           clean(outcome) &&
@@ -38,7 +34,7 @@ describe("backup-standby, killed before and after rows of its journal and resume
 });
 
 describe("backup-standby, killed, and resumed after something happened", () => {
-  const nights: readonly { name: string; meanwhile: Parameters<typeof everyRow>[2]["meanwhile"] & {} }[] = [
+  const nights: readonly { name: string; meanwhile: Parameters<typeof everyRow>[1]["meanwhile"] & {} }[] = [
     { name: "the dead-man timer had its time", meanwhile: async (sim) => sim.clock.sleep(20 * 60_000) },
     {
       name: "the standby rebooted unasked",
@@ -54,8 +50,7 @@ describe("backup-standby, killed, and resumed after something happened", () => {
       { timeout: 600_000 },
       async ({ meanwhile }) => {
         const bad = await everyRow(
-          3,
-          stride * 2,
+          2,
           { params: { service }, meanwhile },
           (outcome) =>
             clean(outcome) &&
@@ -73,8 +68,7 @@ describe("backup-standby, killed, and resumed after something happened", () => {
     { timeout: 600_000 },
     async (service) => {
       const bad = await everyRow(
-        3,
-        stride * 2,
+        2,
         {
           params: { service },
           meanwhile: async (sim) => {

@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import { settle } from "../../src/lab/hands.ts";
 import { confirmedTag } from "../../src/runbook/prune.ts";
 import { droppedTag } from "../../src/runbook/points.ts";
+import { everyRow } from "../support/kill.ts";
 import { plantPoints, pointsLeft, type Planted } from "../support/points.ts";
 import { openSimulation, type Simulation } from "../support/simulation.ts";
 import { hours, takeUp } from "../support/story.ts";
@@ -16,72 +17,37 @@ const planted: readonly Planted[] = [
   { point: "p4", daysAgo: 10 },
 ];
 
-interface Night {
-  readonly end: string;
-  readonly left: readonly string[];
-  readonly marked: number;
-  readonly gaps: readonly string[];
-}
-
-/** Kills a prune at this row, lets something happen, and resumes; undefined if it ended before. */
-async function killedAt(
-  row: number,
-  when: "before" | "after",
-  meanwhile: (sim: Simulation) => Promise<void> | void = () => undefined,
-): Promise<Night | undefined> {
-  const sim = await openSimulation({ runbook: "runbooks/prune.ts", cloud: { listLagSeconds: 20 } });
-  try {
-    plantPoints(sim.lab, planted);
-    const first = sim.runner();
-    const walk = await first.start(await first.plan(lastTwo), { dieAtRow: { row, when } });
-    const going = walk.go().then(() => true);
-    const dying = (async () => {
-      while (first.alive()) await sim.clock.sleep(10);
-      return false;
-    })();
-    if (await Promise.race([going, dying])) return undefined;
-    await meanwhile(sim);
-    const { ended } = await takeUp(sim, walk.run, "resume");
-    return {
-      end: ended.end,
-      left: pointsLeft(sim.lab),
-      marked: sim.lab.cloud.listSnapshots().filter(({ tags }) => tags[droppedTag] !== undefined).length,
-      gaps: sim.gaps(),
-    };
-  } finally {
-    sim.close();
-  }
-}
-
-async function everyRow(
-  meanwhile: Parameters<typeof killedAt>[2],
-  isGood: (night: Night) => boolean,
-): Promise<readonly string[]> {
-  const bad: string[] = [];
-  for (let row = 2; ; row += Number(process.env["ROW_STEP"] ?? 29))
-    for (const when of ["before", "after"] as const) {
-      const night = await killedAt(row, when, meanwhile);
-      if (night === undefined) return row > 20 ? bad : [...bad, `it was over at row ${row}`];
-      if (!isGood(night)) bad.push(`row ${row} ${when}: ${JSON.stringify(night)}`);
-    }
-}
+const night = {
+  params: lastTwo,
+  world: { runbook: "runbooks/prune.ts" },
+  prepare: async (sim: Simulation) => void plantPoints(sim.lab, planted),
+  look: (sim: Simulation) => ({
+    left: pointsLeft(sim.lab),
+    marked: sim.lab.cloud.listSnapshots().filter(({ tags }) => tags[droppedTag] !== undefined).length,
+  }),
+};
 
 describe("a prune that was killed", () => {
   it("ends as if never killed when it is resumed, at whatever row", { timeout: 300_000 }, async () => {
-    const asUndisturbed = { end: "succeeded", left: ["p3 2", "p4 2"], marked: 0, gaps: [] };
-    expect(
-      await everyRow(undefined, (night) => JSON.stringify(night) === JSON.stringify(asUndisturbed)),
-    ).toEqual([]);
+    const asUndisturbed = JSON.stringify({ left: ["p3 2", "p4 2"], marked: 0 });
+    const bad = await everyRow(
+      6,
+      night,
+      ({ end, looked, gaps }) =>
+        end === "succeeded" && JSON.stringify(looked) === asUndisturbed && gaps.length === 0,
+    );
+    expect(bad).toEqual([]);
   });
 
   it("deletes nothing more that a fresh look would keep", { timeout: 300_000 }, async () => {
     // Somebody deletes the newest set: of what is whole then, the last two are to stay.
-    const newestGone = (sim: Simulation) => {
+    const newestGone = async (sim: Simulation) => {
       for (const { id, tags } of sim.lab.cloud.listSnapshots())
         if (tags["runbook:point"] === "p4") sim.lab.cloud.deleteSnapshot(id);
     };
     let spared = 0;
-    const bad = await everyRow(newestGone, ({ end, left, marked, gaps }) => {
+    const bad = await everyRow(6, { ...night, meanwhile: newestGone }, ({ end, looked, gaps }) => {
+      const { left, marked } = looked as ReturnType<typeof night.look>;
       const p2 = left.find((point) => point.startsWith("p2"));
       if (p2 === "p2 3") spared += 1;
       // A part of a set is worth nothing: whatever was begun is finished, or the run refused before it began anything.

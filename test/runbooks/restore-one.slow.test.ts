@@ -131,8 +131,7 @@ describe("restore-one", () => {
 
   it("ends well, is given back, or asks a person, wherever it was killed", { timeout: 900_000 }, async () => {
     const bad = await everyRow(
-      2,
-      Number(process.env["ROW_STEP"] ?? 311),
+      4,
       {
         params: { onto: "server1" },
         world: { ...world, runbook: "runbooks/restore-one.ts" },

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 
 import { settle } from "../../src/lab/hands.ts";
-import { everyRow, killAndResume } from "../support/kill.ts";
+import { everyRow } from "../support/kill.ts";
 import { failEach, playOnce, type Play } from "../support/laws.ts";
-import { openSimulation, type Simulation } from "../support/simulation.ts";
+import type { Simulation } from "../support/simulation.ts";
 
 /** A backup was made, and then files were deleted and written, on both sides of the mirror. */
 async function lostFiles(sim: Simulation): Promise<void> {
@@ -42,8 +42,7 @@ describe("restore", () => {
 
   it("ends as if never killed, or given back", { timeout: 900_000 }, async () => {
     const bad = await everyRow(
-      2,
-      Number(process.env["ROW_STEP"] ?? 307),
+      4,
       { params: {}, world: { ...restore.world, runbook: restore.runbook }, prepare: lostFiles },
       ({ end, changed, breaches, gaps, lies }) =>
         [breaches, gaps, lies].every((list) => list.length === 0) &&
@@ -76,53 +75,25 @@ describe("restore", () => {
     "killed while the two sides are started, and resumed %s, never shows two contents, and comes to be whole",
     { timeout: 900_000 },
     async (_when, pauseMs) => {
-      const rows = await rowsOf("startMirrors");
-      expect(rows.length).toBeGreaterThan(4);
-      const bad: string[] = [];
-      const stride = process.env["ROW_STEP"] === undefined ? 19 : 1;
-      for (const row of rows.filter((_, i) => i % stride === 0))
-        for (const when of ["before", "after"] as const) {
-          const { end, why, looked, breaches, gaps, byHand } = await killAndResume({
-            row,
-            when,
-            params: {},
-            world: { ...restore.world, runbook: restore.runbook },
-            prepare: lostFiles,
-            meanwhile: (sim) => sim.clock.sleep(pauseMs),
-            look: whole,
-          });
-          const fine =
-            [...breaches, ...gaps].length === 0 &&
-            looked === "whole" &&
-            ["succeeded", "given back", "stuck"].includes(end);
-          if (!fine)
-            bad.push(
-              `row ${row} ${when}: ${end} (${why}), ${String(looked)}, ${breaches.join("; ")}, pasted ${byHand.join(" | ")}`,
-            );
-        }
+      const bad = await everyRow(
+        2,
+        {
+          params: {},
+          world: { ...restore.world, runbook: restore.runbook },
+          prepare: lostFiles,
+          meanwhile: (sim) => sim.clock.sleep(pauseMs),
+          look: whole,
+        },
+        ({ end, looked, breaches, gaps }) =>
+          [breaches, gaps].every((list) => list.length === 0) &&
+          looked === "whole" &&
+          ["succeeded", "given back", "stuck"].includes(end),
+        (unit) => unit === "startMirrors",
+      );
       expect(bad).toEqual([]);
     },
   );
 });
-
-async function rowsOf(unit: string): Promise<readonly number[]> {
-  const sim = await openSimulation({ ...restore.world, runbook: restore.runbook });
-  try {
-    await lostFiles(sim);
-    const rows: number[] = [];
-    const { walk } = await sim.runner().run();
-    const stored = await sim.runner().store.read(walk.run);
-    const sent = new Set<unknown>();
-    for (const { n, body } of stored.rows) {
-      if (body["unit"] === unit) rows.push(n);
-      if (body["unit"] === unit && body["n"] !== undefined) sent.add(body["n"]);
-      if (body["unit"] === undefined && sent.has(body["sent"])) rows.push(n);
-    }
-    return rows;
-  } finally {
-    sim.close();
-  }
-}
 
 /** One content on both sides, in sync, and served. */
 function whole(sim: Simulation): string {

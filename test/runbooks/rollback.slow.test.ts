@@ -92,8 +92,7 @@ describe("rollback", () => {
 
   it("ends as if never killed, or given back", { timeout: 900_000 }, async () => {
     const bad = await everyRow(
-      2,
-      Number(process.env["ROW_STEP"] ?? 263),
+      4,
       { params: rollback.params ?? {}, world: { ...world, runbook: rollback.runbook }, prepare: restored },
       ({ end, changed, breaches, gaps }) =>
         [breaches, gaps].every((list) => list.length === 0) &&

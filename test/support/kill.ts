@@ -136,24 +136,73 @@ async function untilDead(sim: Simulation, runner: { alive(): boolean }): Promise
   return undefined;
 }
 
-/** Plays one kind of night at many rows, and names those that did not end as they should. */
+interface Row {
+  readonly n: number;
+  /** The unit that it is about, also of an answer, which names its call alone; "" of a row about the run. */
+  readonly unit: string;
+}
+
+/** The rows that an undisturbed run of such a night writes. */
+async function rowsOf({ params, world, prepare }: Omit<Killing, "row" | "when">): Promise<readonly Row[]> {
+  const sim = await openSimulation({ ...world, cloud: { listLagSeconds: 20, ...world?.cloud } });
+  try {
+    await prepare?.(sim);
+    const runner = sim.runner();
+    const { walk } = await runner.run(params);
+    const { rows } = await runner.store.read(walk.run);
+    const senders = new Map<unknown, string>();
+    return rows.map(({ n, body }) => {
+      const unit = typeof body["unit"] === "string" ? body["unit"] : senders.get(body["sent"]);
+      if (unit !== undefined && body["n"] !== undefined) senders.set(body["n"], unit);
+      return { n, unit: unit ?? "" };
+    });
+  } finally {
+    sim.close();
+  }
+}
+
+/**
+ * Plays one kind of night, killed before and after so many of its rows, spread over the whole journal or over those of some
+ * units, and names those that did not end as they should. ROW_STEP=1 plays every row, ROW=N one alone, with its story.
+ */
 export async function everyRow(
-  from: number,
-  stride: number,
+  many: number,
   night: Omit<Killing, "row" | "when">,
   isGood: (outcome: Outcome) => boolean,
+  isOf?: (unit: string) => boolean,
 ): Promise<readonly string[]> {
-  const bad: string[] = [];
   const only = process.env["ROW"];
-  for (let row = only === undefined ? from : Number(only); ; row += stride) {
+  const chosen = only === undefined ? spread(await rowsOf(night), many, isOf) : [Number(only)];
+  const bad: string[] = [];
+  for (const row of chosen)
     for (const when of ["before", "after"] as const) {
       const outcome = await killAndResume({ ...night, row, when });
-      if (!outcome.reached) return bad;
-      if (isGood(outcome)) continue;
-      const { story, ...rest } = outcome;
-      bad.push(`row ${row} ${when}: ${JSON.stringify(rest)}`);
-      if (only !== undefined) process.stderr.write(`${story.join("\n")}\n`);
+      // The end itself is written by the last row: after it there is nobody left to kill.
+      if (!outcome.reached) bad.push(`row ${row} ${when}: the run was over before it`);
+      else if (!isGood(outcome)) {
+        const { story, ...rest } = outcome;
+        bad.push(`row ${row} ${when}: ${JSON.stringify(rest)}`);
+        if (only !== undefined) process.stderr.write(`${story.join("\n")}\n`);
+      }
     }
-    if (only !== undefined) return bad;
-  }
+  return bad;
+}
+
+/** The first row is the start of the run and the last its end: neither leaves a run to be resumed. */
+function spread(
+  rows: readonly Row[],
+  many: number,
+  isOf: (unit: string) => boolean = () => true,
+): readonly number[] {
+  const inside = rows
+    .slice(1, -1)
+    .filter(({ unit }) => isOf(unit))
+    .map(({ n }) => n);
+  if (inside.length < many)
+    throw new Error(`${inside.length} rows to kill at, of ${rows.length}; wanted ${many}`);
+  const step = Number(process.env["ROW_STEP"] ?? inside.length / many);
+  return Array.from(
+    { length: Math.ceil(inside.length / step) },
+    (_, i) => inside[Math.floor((i + 0.5) * step)],
+  ).filter((n) => n !== undefined);
 }
