@@ -4,19 +4,12 @@ import { describe, expect, it } from "vitest";
 import { settle } from "../../src/lab/hands.ts";
 import { everyRow } from "../support/kill.ts";
 import { failEach, playOnce, type Play } from "../support/laws.ts";
+import { lostFiles } from "../support/lost-files.ts";
 import { openSimulation, type Simulation } from "../support/simulation.ts";
 
 const atTheCut = { "app/version": "1", "orders.txt": "one" };
 
 const world = { files: { "orders.txt": "one" } };
-
-/** A backup was made, files were lost on both sides; then comes the bad day. */
-async function backedUp(sim: Simulation): Promise<void> {
-  const { ended } = await sim.runner(await sim.open("runbooks/backup-standby.ts")).run({ service: "early" });
-  expect(ended.end).toBe("succeeded");
-  sim.lab.deleteFile("prod", "md1", "orders.txt");
-  await settle(sim.lab);
-}
 
 async function type(sim: Simulation, node: string, line: string): Promise<void> {
   const { code } = await sim.lab.shell.run(node, line.split(" "), { timeoutMs: 3_600_000 });
@@ -92,7 +85,7 @@ describe("a restore begins", () => {
   it.each(Object.entries(badDays))("%s", async (_what, befalls) => {
     const sim = await openSimulation({ ...world, runbook: "runbooks/restore.ts" });
     try {
-      await backedUp(sim);
+      await lostFiles(sim);
       await befalls(sim);
       // The machine with the journals may be gone as well.
       sim.loseStore();
@@ -115,7 +108,7 @@ describe("a restore that fails gives back the bad day as it was found", () => {
       {
         ...restore,
         prepare: async (sim) => {
-          await backedUp(sim);
+          await lostFiles(sim);
           await badDays[day]?.(sim);
         },
         after: (sim) => (restored = isRestored(sim)),
@@ -133,7 +126,7 @@ describe("a restore that fails gives back the bad day as it was found", () => {
 
 describe("a node that is off", () => {
   const prepare = async (sim: Simulation) => {
-    await backedUp(sim);
+    await lostFiles(sim);
     await powerOff(sim, "server2");
   };
   const bootsBare: Play = { world, prepare, runbook: "runbooks/boot-bare.ts" };
@@ -179,7 +172,7 @@ describe("a node that is off", () => {
     async (_what, hint, befalls) => {
       const sim = await openSimulation({ ...world, runbook: "runbooks/restore.ts" });
       try {
-        await backedUp(sim);
+        await lostFiles(sim);
         await befalls(sim);
         await expect(sim.runner().plan()).rejects.toMatchObject({
           hint: expect.stringContaining(hint) as string,

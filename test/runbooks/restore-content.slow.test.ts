@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 
-import { settle } from "../../src/lab/hands.ts";
 import type { DrillCheck } from "../../src/runbook/drill-setting.ts";
 import { everyRow } from "../support/kill.ts";
 import { playOnce, type Play } from "../support/laws.ts";
+import { lostFiles } from "../support/lost-files.ts";
 import { versionIs, type Simulation } from "../support/simulation.ts";
 
 const file = (path: string): DrillCheck => ({
@@ -14,14 +14,6 @@ const file = (path: string): DrillCheck => ({
   sha256: null,
   seconds: 60,
 });
-
-async function lostFiles(sim: Simulation): Promise<void> {
-  const backup = await sim.open("runbooks/backup-standby.ts");
-  const { ended } = await sim.runner(backup).run({ service: "early" });
-  expect(ended.end).toBe("succeeded");
-  sim.lab.deleteFile("prod", "md1", "orders.txt");
-  await settle(sim.lab);
-}
 
 const restore = (...checks: readonly DrillCheck[]): Play => ({
   runbook: "runbooks/restore.ts",

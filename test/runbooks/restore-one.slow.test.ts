@@ -3,18 +3,12 @@ import { describe, expect, it } from "vitest";
 import { settle } from "../../src/lab/hands.ts";
 import { everyRow } from "../support/kill.ts";
 import { failEach, playOnce, type Play } from "../support/laws.ts";
+import { lostFiles } from "../support/lost-files.ts";
 import { openSimulation, type Simulation } from "../support/simulation.ts";
 
 const atTheCut = { "app/version": "1", "orders.txt": "one" };
 const conf = "/opt/nec/clusterpro/etc/clp.conf";
 const world = { files: { "orders.txt": "one" } };
-
-async function lostFiles(sim: Simulation): Promise<void> {
-  const { ended } = await sim.runner(await sim.open("runbooks/backup-standby.ts")).run({ service: "early" });
-  expect(ended.end).toBe("succeeded");
-  sim.lab.deleteFile("prod", "md1", "orders.txt");
-  await settle(sim.lab);
-}
 
 function files(sim: Simulation): unknown {
   return ["server1", "server2"].map((node) => {
@@ -62,7 +56,11 @@ describe("restore-one", () => {
       },
     });
     expect(played).toMatchObject({ end: "succeeded", breaches: [], gaps: [] });
-    expect(found).toEqual([[atTheCut, { "app/version": "1" }], "server1", "up"]);
+    expect(found).toEqual([
+      [atTheCut, { "app/version": "1", "late.txt": "written after the cut" }],
+      "server1",
+      "up",
+    ]);
   });
 
   it("restores what is left when the other node is gone for good", async () => {

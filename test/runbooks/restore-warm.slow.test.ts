@@ -3,15 +3,8 @@ import { describe, expect, it } from "vitest";
 import { settle } from "../../src/lab/hands.ts";
 import { everyRow } from "../support/kill.ts";
 import { failEach, playOnce, type Play } from "../support/laws.ts";
+import { lostFiles } from "../support/lost-files.ts";
 import type { Simulation } from "../support/simulation.ts";
-
-async function lostFiles(sim: Simulation): Promise<void> {
-  const backup = await sim.open("runbooks/backup-standby.ts");
-  const { ended } = await sim.runner(backup).run({ service: "early" });
-  expect(ended.end).toBe("succeeded");
-  sim.lab.deleteFile("prod", "md1", "orders.txt");
-  await settle(sim.lab);
-}
 
 const fast: Play = {
   runbook: "runbooks/restore.ts",

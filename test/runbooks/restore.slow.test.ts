@@ -3,17 +3,9 @@ import { describe, expect, it } from "vitest";
 import { settle } from "../../src/lab/hands.ts";
 import { everyRow } from "../support/kill.ts";
 import { failEach, playOnce, type Play } from "../support/laws.ts";
+import { play } from "../support/mutant-nights.ts";
+import { lostFiles } from "../support/lost-files.ts";
 import type { Simulation } from "../support/simulation.ts";
-
-/** A backup was made, and then files were deleted and written, on both sides of the mirror. */
-async function lostFiles(sim: Simulation): Promise<void> {
-  const backup = await sim.open("runbooks/backup-standby.ts");
-  const { ended } = await sim.runner(backup).run({ service: "early" });
-  expect(ended.end).toBe("succeeded");
-  sim.lab.deleteFile("prod", "md1", "orders.txt");
-  sim.lab.writeFile("prod", "md1", "late.txt", "written after the cut");
-  await settle(sim.lab);
-}
 
 const atTheCut = { "app/version": "1", "orders.txt": "one" };
 const restore: Play = {
@@ -26,10 +18,16 @@ const restore: Play = {
 const places = /^volumes\.|attachments|mirrors\.md1\.volumes/;
 
 describe("restore", () => {
-  it("brings the files back on both sides, and keeps the old volumes", async () => {
+  it("brings the files of a backup back on both sides, and keeps the old volumes", async () => {
     let files: unknown;
     const { played } = await playOnce({
       ...restore,
+      prepare: async (sim) => {
+        await play(sim, "backup-standby");
+        sim.lab.deleteFile("prod", "md1", "orders.txt");
+        sim.lab.writeFile("prod", "md1", "late.txt", "written after the cut");
+        await settle(sim.lab);
+      },
       after: (sim) => {
         files = ["server1", "server2"].map((node) => sim.lab.readFiles(sim.lab.volumeOf(node, "md1") ?? ""));
       },

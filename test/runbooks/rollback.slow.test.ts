@@ -3,14 +3,14 @@ import { describe, expect, it } from "vitest";
 import { settle } from "../../src/lab/hands.ts";
 import { everyRow } from "../support/kill.ts";
 import { failEach, playOnce, type Play } from "../support/laws.ts";
+import { plantPoints } from "../support/points.ts";
 import { openSimulation, type Simulation } from "../support/simulation.ts";
 
 const world = { files: { "orders.txt": "one" } };
 
-/** A backup, a loss, a restore, and what clients wrote since. */
+/** A recovery point, a loss, a restore, and what clients wrote since. */
 async function restored(sim: Simulation): Promise<void> {
-  const backup = await sim.runner(await sim.open("runbooks/backup-standby.ts")).run({ service: "early" });
-  expect(backup.ended.end).toBe("succeeded");
+  plantPoints(sim.lab, [{ point: "p1", daysAgo: 1, of: 1 }]);
   sim.lab.writeFile("prod", "md1", "orders.txt", "two");
   await settle(sim.lab);
   const { ended } = await sim.runner(await sim.open("runbooks/restore.ts")).run();

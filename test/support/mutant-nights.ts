@@ -2,18 +2,11 @@
 import { settle } from "../../src/lab/hands.ts";
 import type { LabNode } from "../../src/lab/node.ts";
 import type { Night } from "./mutants.ts";
-import { plantPoints } from "./points.ts";
+import { lostFiles } from "./lost-files.ts";
 import type { Simulation } from "./simulation.ts";
 import { answered, killedWhen, minutes, outcomeOf, takeUp, typed } from "./story.ts";
 
 const world = { files: { "orders.txt": "one" } };
-
-/** There is a recovery point; then files were lost and written, on both sides. */
-async function lostFiles(sim: Simulation): Promise<void> {
-  plantPoints(sim.lab, [{ point: "p1", daysAgo: 1, of: 1 }]);
-  sim.lab.deleteFile("prod", "md1", "orders.txt");
-  sim.lab.writeFile("prod", "md1", "late.txt", "written after the cut");
-}
 
 /** The product's own runbook, to its good end. */
 export async function play(sim: Simulation, name: string): Promise<void> {
