@@ -30,6 +30,7 @@ import {
   pointMarked,
   unmountedAgain,
 } from "./steps/drill-look.ts";
+import { groupsGone, groupsImported } from "./steps/drill-lvm.ts";
 import { newVolumes, volumesGone, volumesIn, volumesOut, volumesReady } from "./steps/drill-volumes.ts";
 
 export default runbook<{ point: string }>({
@@ -48,6 +49,7 @@ export default runbook<{ point: string }>({
     newVolumes,
     volumesReady,
     volumesIn,
+    groupsImported,
     partitionsFound,
     mountedAsItIs,
     unmountedAgain,
@@ -55,6 +57,7 @@ export default runbook<{ point: string }>({
     checksRun,
 
     cleared,
+    groupsGone,
     volumesOut,
     volumesGone,
     pointMarked,

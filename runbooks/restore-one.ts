@@ -11,11 +11,13 @@
  */
 import {
   count,
+  lvmFound,
   named,
   nobodyElse,
   nodesStop,
   oneOf,
   oneSideTold,
+  pathsOfPoint,
   otherSide,
   pointFound,
   restoreRights,
@@ -30,6 +32,8 @@ import {
 
 import { checkFoldersGone, contentLooked, contentRight } from "./steps/content.ts";
 import { copyOff, devicesProven, optionsBack, startMirrors } from "./steps/mirrors-anew.ts";
+import { volumesSeen } from "./steps/lvm.ts";
+import { pathsSet, pathsSetOnOther } from "./steps/mirror-paths.ts";
 import { bootNodes, prepareNodes, stopAll } from "./steps/nodes-down.ts";
 import {
   aloneForNow,
@@ -40,6 +44,7 @@ import {
   otherStarted,
   servesAlone,
 } from "./steps/one-side.ts";
+import { readThrough } from "./steps/read-through.ts";
 import {
   deletionAsBefore,
   newVolumes,
@@ -54,7 +59,7 @@ export default runbook<{
   point: string;
   onto: string;
   join: "now" | "later";
-  warm: "none" | "fast" | "rate";
+  warm: "none" | "fast" | "rate" | "read";
   rate: string;
 }>({
   title: "Restore a recovery point onto one node; the other joins by a full copy",
@@ -72,6 +77,8 @@ export default runbook<{
     sides,
     nodesStop,
     swaps,
+    lvmFound,
+    pathsOfPoint,
     otherSide,
     restoreRights,
     roomInStore,
@@ -93,7 +100,10 @@ export default runbook<{
     newVolumesIn,
     deletionAsBefore,
     bootNodes,
+    volumesSeen,
+    pathsSet,
     devicesProven,
+    ...(warm === "read" ? { readThrough } : {}),
     startMirrors,
     forcedGood,
     servesAlone,
@@ -102,7 +112,7 @@ export default runbook<{
     contentRight,
 
     ...(join === "now"
-      ? { otherBooted, otherProven, otherStarted, copiedOver, optionsBack }
-      : { otherBooted, aloneForNow }),
+      ? { otherBooted, pathsSetOnOther, otherProven, otherStarted, copiedOver, optionsBack }
+      : { otherBooted, pathsSetOnOther, aloneForNow }),
   }),
 });

@@ -10,15 +10,22 @@
  */
 import {
   count,
+  helperFits,
+  helperHeld,
+  helperReleased,
+  helperRights,
+  lvmFound,
   named,
   nobodyElse,
   nodesStop,
   oneOf,
+  pathsOfPoint,
   pointFound,
   restoreRights,
   restoreTold,
   roomInStore,
   runbook,
+  scratchClean,
   sides,
   swaps,
   warmTold,
@@ -34,7 +41,11 @@ import {
   optionsBack,
   startMirrors,
 } from "./steps/mirrors-anew.ts";
+import { volumesSeen } from "./steps/lvm.ts";
+import { pathsSet } from "./steps/mirror-paths.ts";
 import { bootNodes, groupsBack, inSyncAnew, prepareNodes, stopAll } from "./steps/nodes-down.ts";
+import { helperProven, helperRead, helperVolumesIn, helperVolumesOut } from "./steps/read-on-helper.ts";
+import { readThrough } from "./steps/read-through.ts";
 import {
   deletionAsBefore,
   newVolumes,
@@ -45,30 +56,42 @@ import {
 } from "./steps/volumes.ts";
 import { fastRestoreOff, fastRestoreOn, fastRestoreReady, volumesFast, volumesFilled } from "./steps/warm.ts";
 
-export default runbook<{ point: string; warm: "none" | "fast" | "rate"; rate: string }>({
+export default runbook<{
+  point: string;
+  warm: "none" | "fast" | "rate" | "read" | "helper";
+  rate: string;
+}>({
   title: "Restore a recovery point onto both nodes",
   params: {
     point: named("a recovery point", "newest"),
-    warm: oneOf(...warmUps),
+    warm: oneOf(...warmUps, "helper"),
     // MiB a second, 100 to 300.
     rate: count(300),
   },
+  usesScratch: ({ warm }) => warm === "helper",
   steps: ({ warm }) => ({
     nobodyElse,
     pointFound,
     sides,
     nodesStop,
     swaps,
+    lvmFound,
+    pathsOfPoint,
+    ...(warm === "helper" ? { scratchClean, helperFits, helperRights } : {}),
     restoreRights,
     roomInStore,
     restoreTold,
     warmTold,
 
     ...(warm === "fast" ? { fastRestoreOn, fastRestoreReady } : {}),
+    ...(warm === "helper" ? { helperHeld } : {}),
     newVolumes,
     volumesReady,
     ...(warm === "fast" ? { volumesFast, fastRestoreOff } : {}),
     ...(warm === "rate" ? { volumesFilled } : {}),
+    ...(warm === "helper"
+      ? { helperVolumesIn, helperRead, helperProven, helperVolumesOut, helperReleased }
+      : {}),
     oldVolumesTagged,
     copyOff,
 
@@ -78,7 +101,10 @@ export default runbook<{ point: string; warm: "none" | "fast" | "rate"; rate: st
     newVolumesIn,
     deletionAsBefore,
     bootNodes,
+    volumesSeen,
+    pathsSet,
     devicesProven,
+    ...(warm === "read" ? { readThrough } : {}),
     contentsSame,
     startMirrors,
     joinHalf,

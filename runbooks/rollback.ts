@@ -11,10 +11,12 @@
 import {
   check,
   leftByRestore,
+  lvmFound,
   named,
   nobodyElse,
   nodesStop,
   oldPlaces,
+  pathsOfOldVolumes,
   rollbackTold,
   roomInStore,
   runbook,
@@ -24,6 +26,8 @@ import {
   takenBack,
 } from "runbook";
 
+import { volumesSeen } from "./steps/lvm.ts";
+import { pathsSet } from "./steps/mirror-paths.ts";
 import { devicesProven } from "./steps/mirrors-anew.ts";
 import { bootNodes, groupsBack, inSyncAnew, prepareNodes, stopAll } from "./steps/nodes-down.ts";
 import { backInService, startAsTheyWere } from "./steps/taken-back.ts";
@@ -64,6 +68,8 @@ export default runbook<{ restore: string; why: string }>({
     nodesStop,
     placesKnown,
     oldOnes,
+    lvmFound,
+    pathsOfOldVolumes,
     roomInStore,
     rollbackTold,
 
@@ -74,6 +80,8 @@ export default runbook<{ restore: string; why: string }>({
     newVolumesIn,
     deletionAsBefore,
     bootNodes,
+    volumesSeen,
+    pathsSet,
     devicesProven,
     startAsTheyWere,
     inSyncAnew,

@@ -2,6 +2,7 @@
 import {
   bareVolumes,
   Failure,
+  hasTags,
   minutes,
   nodesOff,
   notYet,
@@ -20,9 +21,8 @@ export const bareTagged = step({
     const places = world.outcomeOf(bareVolumes);
     const volumes = await world.cloud.getVolumes(places.map(({ volume }) => volume));
     const tagged = places.every((place, i) => {
-      const tags = volumes[i]?.tags ?? {};
       const { "runbook:old-at": _at, ...fixed } = tagsOf(world, place, "");
-      return Object.entries(fixed).every(([key, value]) => tags[key] === value);
+      return hasTags(volumes[i]?.tags, fixed);
     });
     return tagged ? { volumes: places.map(({ volume }) => volume) } : undefined;
   },

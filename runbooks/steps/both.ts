@@ -9,6 +9,7 @@ import {
   hours,
   isInSync,
   later,
+  layoutOf,
   minutes,
   nothingRuns,
   notYet,
@@ -335,9 +336,11 @@ function tagsOf(world: World, node: string, volume: string) {
 
 function placeTags(world: World, node: string, volume: string) {
   const { partitions = [], volumes = [] } = world.outcomeOf(volumesOfBoth).byNode[node] ?? {};
+  const layout = layoutOf(partitions, volume);
   return {
     "runbook:point": pointName(world, node),
     "runbook:holds": contentOf(partitions, volume),
+    ...(layout !== "" && { "runbook:layout": layout }),
     "runbook:of": String(volumes.length),
   };
 }

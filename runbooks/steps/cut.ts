@@ -8,6 +8,7 @@ import {
   hours,
   judge,
   later,
+  layoutOf,
   minutes,
   notYet,
   roles,
@@ -245,11 +246,13 @@ function pointTags(world: World, volume: string) {
   };
 }
 
-/** What of the mirrors a volume carries, as "md1:data+md1:cluster", and of how many the set is. */
+/** What of the mirrors a volume carries, as "md1:data+md1:cluster", with LVM where, and of how many the set is. */
 function contentTags(world: World, volume: string) {
   const { partitions, volumes } = world.outcomeOf(volumesFound);
+  const layout = layoutOf(partitions, volume);
   return {
     "runbook:holds": contentOf(partitions, volume),
+    ...(layout !== "" && { "runbook:layout": layout }),
     "runbook:of": String(volumes.length),
   };
 }

@@ -4,6 +4,7 @@
  * a result of the drill, and the drill goes on to clean up.
  */
 import {
+  candidatesOn,
   check,
   commandOf,
   contentTestTag,
@@ -17,12 +18,15 @@ import {
   judgeMount,
   later,
   minutes,
+  mirrorsAfter,
   notYet,
+  physicalType,
   pointFound,
   sayJudged,
   sayNumbers,
   scratchClean,
   seconds,
+  sides,
   step,
   testTag,
   verdictOf,
@@ -34,23 +38,15 @@ import {
   type World,
 } from "runbook";
 
+import { findLogical, groupOf, isOff, partitionsShowWithin, type Part } from "./drill-lvm.ts";
 import { begunAt, newVolumes, volumesReady, type DrillVolume } from "./drill-volumes.ts";
-
-/** Where the data of a mirror was found. */
-interface Part {
-  readonly mirror: string;
-  /** null: there is no file system on its volume. */
-  readonly device: string | null;
-  readonly log: "clean" | "dirty" | "unknown";
-  readonly why: string;
-}
 
 export const partitionsFound = wait<{ readonly at: number; readonly parts: readonly Part[] }>({
   title: "The restored partitions are found by their volumes, and their logs are judged",
   done: async (world) => {
     const parts: Part[] = [];
-    for (const volume of dataVolumes(world)) {
-      const part = await findPart(world, volume);
+    for (const mirror of mirrorsIn(world)) {
+      const part = await findPartOf(world, mirror);
       if (part === undefined) return undefined;
       parts.push(part);
     }
@@ -58,9 +54,9 @@ export const partitionsFound = wait<{ readonly at: number; readonly parts: reado
   },
   expect: async (world) => ({
     at: 0,
-    parts: dataVolumes(world).map((volume) => ({
-      mirror: mirrorOf(volume),
-      device: later(`data partition of ${mirrorOf(volume)}`),
+    parts: mirrorsIn(world).map((mirror) => ({
+      mirror,
+      device: later(`data partition of ${mirror}`),
       log: "unknown" as const,
       why: "",
     })),
@@ -68,8 +64,21 @@ export const partitionsFound = wait<{ readonly at: number; readonly parts: reado
   within: minutes(10),
 });
 
-/** A partition table may be read a moment after its disk is there. */
-const partitionsShowWithin = minutes(2);
+/** On staging, where the mirror's own configuration says: `devicesProven` has seen the drill's volume there. */
+async function findPartOf(world: World, mirror: string): Promise<Part | undefined> {
+  const volume = world.settings.staging
+    ? undefined
+    : dataVolumes(world).find((one) => mirrorOf(one) === mirror);
+  if (volume) return findPart(world, volume);
+  const { node } = drillOf(world);
+  const path = mirrorsAfter(world).find(({ name }) => name === mirror)?.dataPartition[node] ?? "";
+  const device = await world.nodes.resolvePath({ node, path });
+  if (device === undefined) return { mirror, device: null, log: "unknown", why: `${path} is not there` };
+  const { type, log, why } = await world.nodes.getFileSystem({ node, device });
+  return type === undefined
+    ? { mirror, device: null, log: "unknown", why: `no file system is on ${path}` }
+    : { mirror, device, log, why };
+}
 
 async function findPart(world: World, volume: DrillVolume): Promise<Part | undefined> {
   const { node, instance } = world.outcomeOf(scratchClean);
@@ -81,16 +90,20 @@ async function findPart(world: World, volume: DrillVolume): Promise<Part | undef
   ]);
   const disk = devices.find((each) => each.type === "disk" && found && isDiskOf(each, found, machine));
   if (!disk) return undefined;
-  const partitions = devices.filter(({ under }) => under.includes(disk.path));
-  const candidates = partitions.length > 0 ? partitions : [disk];
+  const candidates = candidatesOn(disk, devices).map(({ path }) => path);
+  const group = groupOf(world, volume);
+  if (group !== undefined) return findLogical(world, mirror, group, candidates);
   const seen = [];
-  for (const { path } of candidates) {
+  for (const path of candidates) {
     const what = await world.nodes.getFileSystem({ node, device: path });
     if (what.type === undefined) continue;
-    if (what.type === "LVM2_member")
+    if (what.type === physicalType)
       throw new Failure(
         "unsupported",
-        `not proven: the data of ${mirror} lies on LVM (${path}), which a drill does not import yet`,
+        `not proven: the data of ${mirror} lies on LVM (${path}), and the point does not say in which logical volume`,
+        {
+          hint: "a point that was cut by this tool says it in the tag `runbook:layout`, as md1:data=GROUP/VOLUME",
+        },
       );
     seen.push({ path, ...what });
   }
@@ -101,8 +114,8 @@ async function findPart(world: World, volume: DrillVolume): Promise<Part | undef
       `not proven: ${volume.volume} has several file systems (${seen.map(({ path }) => path).join(", ")}); which of them is ${mirror} cannot be told`,
     );
   if (first) return { mirror, device: first.path, log: first.log, why: first.why };
-  if (partitions.length === 0 && world.now() - world.outcomeOf(volumesReady).at < partitionsShowWithin)
-    return undefined;
+  const bare = candidates.includes(disk.path);
+  if (bare && world.now() - world.outcomeOf(volumesReady).at < partitionsShowWithin) return undefined;
   return { mirror, device: null, log: "unknown", why: `no file system is on ${volume.volume}` };
 }
 
@@ -125,7 +138,7 @@ export const unmountedAgain = step({
   done: async (world) => ((await mountedBelow(world)).length === 0 ? { unmounted: true } : undefined),
   must: nobodyHolds,
   do: async (world) => {
-    for (const name of mirrors(world)) {
+    for (const name of mirrorsIn(world)) {
       const { node } = drillOf(world);
       await world.unless(
         async () => !(await mountedBelow(world)).includes(`${drillFolder(world)}/${name}`),
@@ -166,12 +179,11 @@ async function findMounted(
 async function mountAll(world: World, how: "as-it-is" | "writable"): Promise<void> {
   const { node } = drillOf(world);
   const folder = drillFolder(world);
-  for (const volume of dataVolumes(world)) {
-    const name = mirrorOf(volume);
+  for (const name of mirrorsIn(world)) {
     // Found anew: a name holds for one boot only, and this command must never meet another disk.
     const device = await world.atRun(
       `data partition of ${name}`,
-      async () => (await findPart(world, volume))?.device ?? "",
+      async () => (await findPartOf(world, name))?.device ?? "",
     );
     if (device === "") continue;
     await world.unless(
@@ -237,7 +249,7 @@ export const checksRun = step<Checked>({
 });
 
 export const cleared = step({
-  title: "Unmount everything, and leave nothing on the scratch node",
+  title: "Unmount everything, and leave nothing of the drill on its node",
   done: async (world) => {
     const { node } = drillOf(world);
     if ((await world.nodes.findBoot(node)) === undefined) {
@@ -332,7 +344,8 @@ function mirrorOf({ holds }: DrillVolume): string {
   return dataMirrorsIn(holds)[0] ?? "";
 }
 
-function mirrors(world: World): readonly string[] {
+function mirrorsIn(world: World): readonly string[] {
+  if (world.settings.staging) return world.outcomeOf(sides).mirrors.map(({ name }) => name);
   return dataVolumes(world).map(mirrorOf);
 }
 
@@ -358,15 +371,4 @@ async function nobodyHolds(world: World): Promise<void | typeof notYet> {
   for (const mountPoint of await mountedBelow(world))
     if ((await world.nodes.listHolders({ node, mountPoint })).length > 0) return notYet;
   return undefined;
-}
-
-async function isOff(world: World): Promise<boolean> {
-  try {
-    const { state } = await world.cloud.getInstance(drillOf(world).instance);
-    return state === "stopped" || state === "terminated";
-  } catch (thrown) {
-    // One that ended long ago is forgotten by the cloud.
-    if (thrown instanceof Failure && thrown.kind === "not-found") return true;
-    throw thrown;
-  }
 }

@@ -11,6 +11,7 @@ import {
   isInSync,
   later,
   minutes,
+  mirrorsAfter,
   notYet,
   optionsOf,
   readMirrors,
@@ -27,6 +28,7 @@ import {
 
 import { outAgain } from "./nodes-down.ts";
 import { wasCopiedOver } from "./copied.ts";
+import { assertReadUntouched } from "./read-on-helper.ts";
 import { startAsTheyWere } from "./taken-back.ts";
 import { newVolumes, places } from "./volumes.ts";
 
@@ -98,7 +100,7 @@ export interface Proven {
 export const devicesProven: Step<Proven> = wait<Proven>({
   title: "The new volumes lie where the cluster expects its mirrors",
   done: async (world) => {
-    const { mirrors } = world.outcomeOf(sides);
+    const mirrors = mirrorsAfter(world);
     const nodes = restoredNodes(world);
     const known = world.findOutcome(devicesProven);
     if (known && startBegun(world)) return known;
@@ -151,6 +153,7 @@ export const contentsSame = wait({
       const known = sources.get(place.swap.holds) ?? new Set<string>();
       sources.set(place.swap.holds, known.add(volume.snapshot));
     }
+    if (world.params["warm"] === "helper") assertReadUntouched(world, volumes);
     for (const [holds, snapshots] of sources) {
       if (snapshots.size !== 1)
         throw new Failure(
@@ -342,6 +345,8 @@ export function startBegun(world: World): boolean {
  * puts the old volumes back but a person's own word (design 4, "Old volumes").
  */
 export async function hasStarted(world: World): Promise<boolean> {
+  // What a drill has restored on staging is thrown away, whether or not it served: that it is a drill was the word.
+  if (world.settings.staging !== undefined) return false;
   // Taking a restore back gives no post command: there a reboot into the cluster is the start.
   const rebooted = world
     .traceOf(startAsTheyWere)

@@ -24,6 +24,8 @@ import {
 import { finishBoth } from "./both.ts";
 import { hasStarted, startBegun, startMirrors } from "./mirrors-anew.ts";
 import { wasCopiedOver } from "./copied.ts";
+import { assertFormerPaths, pathsBack } from "./mirror-paths.ts";
+import { areOwnIn, isAnyIn, newVolumesIn } from "./volumes.ts";
 import { each, findMembers, goesDown, join, mayPowerOn, powerOn } from "./power.ts";
 
 export const stopAll: Step<{ groups: string[] }> = step({
@@ -54,8 +56,14 @@ export const stopAll: Step<{ groups: string[] }> = step({
   within: hours(1),
   undo: (): Step => serviceBack,
   // Once the nodes were let into the cluster again, it starts the groups by itself: that is what was wanted.
-  ifUndone: async (world) => startBegun(world) || world.traceOf(finishBoth).begun,
+  ifUndone: async (world) =>
+    startBegun(world) || world.traceOf(finishBoth).begun || (await isDrillOver(world)),
 });
+
+/** What a drill has put on staging is out again: from here on staging comes back to what it was. */
+async function isDrillOver(world: World): Promise<boolean> {
+  return world.settings.staging !== undefined && world.traceOf(newVolumesIn).begun && !(await isAnyIn(world));
+}
 
 /**
  * An answer that was lost says nothing; but after as long as a dead-man timer would have waited, whoever could bring the
@@ -73,7 +81,7 @@ function mayHaveBeenStopped(world: World, mine: Mine, group: string): boolean {
 }
 
 /** On the way back: what ran before runs again, where it ran or wherever the cluster has started it. */
-const serviceBack = step({
+export const serviceBack = step({
   title: "The groups that ran run again",
   done: async (world) => {
     const { ran } = world.outcomeOf(sides);
@@ -151,7 +159,8 @@ export const prepareNodes = step({
     );
   },
   within: minutes(30),
-  undo: (): Step[] => [nodesOn, servicesOn, nodesRebooted, membersAgain],
+  ifUndone: isDrillOver,
+  undo: (): Step[] => [nodesOn, pathsBack, servicesOn, nodesRebooted, membersAgain],
 });
 
 /** Off; or, once this run has powered it on again, up or on its way up outside of the cluster. */
@@ -236,6 +245,7 @@ const nodesOff = step({
   done: async (world) => {
     if (await hasStarted(world))
       return { told: ["the nodes may serve from the restored volumes, and stay up"] };
+    if (world.traceOf(newVolumesIn).begun && !(await isAnyIn(world))) return { nodes: [] };
     for (const node of restoredNodes(world)) {
       if ((await world.cloud.getInstance(world.instanceOf(node))).state !== "stopped") return undefined;
     }
@@ -245,7 +255,16 @@ const nodesOff = step({
     for (const node of restoredNodes(world)) {
       const { state } = await world.cloud.getInstance(world.instanceOf(node));
       if (state === "pending") return notYet;
+      // A drill's node is powered off only when it stays out of the cluster at its next boot: its own volumes lie there then.
+      if (world.settings.staging !== undefined && (await startsThere(world, node)))
+        throw new Failure("unavailable", `${node} is not out of the cluster yet, and is not powered off`);
     }
+    // Out of the cluster nothing runs, unless somebody has let it in meanwhile.
+    const groups = world.outcomeOf(sides).toStop.map(({ group }) => group);
+    if (!(await nothingRuns(world, groups, true)))
+      throw new Failure("precondition", "a group runs again: no node is powered off under it", {
+        hint: "somebody has started the cluster on what was restored; stop the group there, or keep it and undo nothing",
+      });
     return undefined;
   },
   do: async (world) => {
@@ -260,11 +279,16 @@ const nodesOff = step({
   within: minutes(30),
 });
 
+async function startsThere(world: World, node: string): Promise<boolean> {
+  if ((await world.nodes.findBoot(node)) === undefined) return false;
+  return (await world.cluster.getService(node)).startsAtBoot;
+}
+
 // A side that holds a new volume and was never started on it would be taken for a mirror that it is not: `leftAsRestored`
 // sees to what is left then.
 const staysAsRestored = ["the restored side stays as it is"];
 
-const nodesOn = step({
+export const nodesOn = step({
   title: "Power the nodes on",
   done: async (world, mine: Mine<{ boots: { [node: string]: string } }>) => {
     for (const node of world.outcomeOf(sides).nodes) {
@@ -274,7 +298,12 @@ const nodesOn = step({
     }
     return { nodes: world.outcomeOf(sides).nodes };
   },
-  must: mayPowerOn,
+  must: async (world, mine: Mine<{ boots: { [node: string]: string } }>) => {
+    // Without its disks a node would come up into the cluster with a mirror that has none, and has to go off again for them.
+    if (!(await hasStarted(world)) && !(await areOwnIn(world)))
+      throw new Failure("unavailable", "the old volumes are not back in their places: no node is powered on");
+    return mayPowerOn(world, mine);
+  },
   do: powerOn,
   within: minutes(40),
 });
@@ -288,7 +317,7 @@ function rejoining(world: World): readonly string[] {
   return ranOn.length > 0 ? nodes : bare;
 }
 
-const servicesOn = step({
+export const servicesOn = step({
   title: "Let the cluster software start at boot again",
   done: async (world) => {
     if (await hasStarted(world)) return { told: staysAsRestored };
@@ -297,6 +326,7 @@ const servicesOn = step({
     }
     return { nodes: rejoining(world) };
   },
+  must: assertFormerPaths,
   do: async (world) => {
     for (const node of rejoining(world)) {
       await world.unless(
@@ -308,7 +338,7 @@ const servicesOn = step({
   within: minutes(10),
 });
 
-const nodesRebooted = step({
+export const nodesRebooted = step({
   title: "Reboot the nodes into the cluster",
   done: async (world) => {
     if (await hasStarted(world)) return { told: staysAsRestored };
@@ -338,7 +368,7 @@ const nodesRebooted = step({
   within: minutes(40),
 });
 
-const membersAgain = step({
+export const membersAgain = step({
   title: "Both nodes are members again",
   done: async (world) =>
     (await hasStarted(world)) ? { told: staysAsRestored } : findMembers(world, world.outcomeOf(sides).ranOn),

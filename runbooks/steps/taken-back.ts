@@ -6,6 +6,7 @@ import {
   minutes,
   notYet,
   oldOnesBack,
+  pathTagKeys,
   readMirrors,
   sides,
   step,
@@ -103,15 +104,19 @@ const keys = [
   "confirmed",
 ].map((key) => `runbook:${key}`);
 
+function keysOf(world: World): readonly string[] {
+  return [...keys, ...pathTagKeys(world.outcomeOf(sides).mirrors)];
+}
+
 // A volume that serves again must not be taken for one that may go.
 export const backInService = step({
   title: "Take the tags of old volumes off those that serve again",
   done: async (world) => {
     const volumes = await world.cloud.getVolumes(oldOnesBack(world));
-    return volumes.every(({ tags }) => keys.every((key) => tags[key] === undefined))
+    return volumes.every(({ tags }) => keysOf(world).every((key) => tags[key] === undefined))
       ? { volumes: volumes.map(({ id }) => id) }
       : undefined;
   },
-  do: (world: World) => world.cloud.removeTags({ resources: oldOnesBack(world), keys }),
+  do: (world: World) => world.cloud.removeTags({ resources: oldOnesBack(world), keys: keysOf(world) }),
   within: minutes(10),
 });

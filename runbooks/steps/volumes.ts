@@ -3,10 +3,13 @@
  * nothing here ever deletes one: only a volume that this run made, and that is attached to nothing, is deleted again.
  */
 import {
+  drillTag,
   Failure,
+  hasTags,
   later,
   minutes,
   notYet,
+  pathTags,
   rateOf,
   sides,
   step,
@@ -71,7 +74,8 @@ export const newVolumes = step<readonly Made[]>({
             ...(world.params["warm"] === "rate" && { initializationMiBps: rateOf(world) }),
             token: `runbook-${world.run}-${swap.old}`,
             tags: {
-              ...swap.tags,
+              // Drills mark what they make as theirs, and take over nothing that a person has put on a volume.
+              ...(world.settings.staging === undefined ? swap.tags : { [drillTag]: world.run }),
               ...world.tags,
               "runbook:node": node,
               "runbook:replaces": swap.old,
@@ -95,7 +99,7 @@ export const newVolumes = step<readonly Made[]>({
 });
 
 /** Only what this run made, and what is attached nowhere. */
-const volumesDropped = step({
+export const volumesDropped = step({
   title: "Delete the volumes that this run made",
   done: async (world) => {
     if (await hasStarted(world)) return { told: ["the restored volumes are in use, and stay"] };
@@ -140,7 +144,7 @@ export const oldVolumesTagged = step({
     const planned = attachedOnes(world);
     const volumes = await world.cloud.getVolumes(planned.map(({ swap }) => swap.old));
     const tagged = planned.every(({ node, swap }, i) =>
-      Object.entries(oldTags(world, node, swap)).every(([key, value]) => volumes[i]?.tags[key] === value),
+      hasTags(volumes[i]?.tags, oldTags(world, node, swap)),
     );
     return tagged ? { volumes: planned.map(({ swap }) => swap.old) } : undefined;
   },
@@ -152,7 +156,7 @@ export const oldVolumesTagged = step({
   undo: (): Step => oldVolumesUntagged,
 });
 
-const oldVolumesUntagged = step({
+export const oldVolumesUntagged = step({
   title: "Take the tags off the old volumes",
   done: async (world) => {
     if (await hasStarted(world))
@@ -164,9 +168,12 @@ const oldVolumesUntagged = step({
   },
   do: async (world) => {
     const resources = attachedOnes(world).map(({ swap }) => swap.old);
-    const keys = ["old", "old-of", "old-node", "old-device", "old-holds", "old-deletes"].map(
-      (key) => `runbook:${key}`,
-    );
+    const keys = [
+      ...["old", "old-of", "old-node", "old-device", "old-holds", "old-deletes"].map(
+        (key) => `runbook:${key}`,
+      ),
+      ...pathKeys(world),
+    ];
     if (resources.length > 0) await world.cloud.removeTags({ resources, keys });
   },
   within: minutes(10),
@@ -192,7 +199,7 @@ export const oldVolumesOut = step({
   undo: (): Step[] => [oldVolumesIn, oldDeletionAsBefore],
 });
 
-const oldVolumesIn = step({
+export const oldVolumesIn = step({
   title: "Attach the old volumes again, in their places",
   done: async (world) => {
     if (await hasStarted(world)) return { told: ["the restored volumes may have served, and stay attached"] };
@@ -203,7 +210,7 @@ const oldVolumesIn = step({
   within: minutes(30),
 });
 
-const oldDeletionAsBefore = step({
+export const oldDeletionAsBefore = step({
   title: "Whether an old volume ends with its instance is as it was found",
   done: async (world) =>
     (await hasStarted(world)) || (await deletionIs(world, ownPlaces(world))) ? { set: true } : undefined,
@@ -223,7 +230,7 @@ export const newVolumesIn = step({
   undo: (): Step => newVolumesOut,
 });
 
-const newVolumesOut = step({
+export const newVolumesOut = step({
   title: "Detach the new volumes again",
   done: async (world) => {
     if (await hasStarted(world)) return { told: ["the restored volumes may have served, and stay attached"] };
@@ -341,6 +348,16 @@ async function attachmentOf(world: World, volume: string) {
   return found?.attachments[0];
 }
 
+/** Whether what this run took out, or was about to, is in its place. */
+export async function areOwnIn(world: World): Promise<boolean> {
+  return !world.traceOf(oldVolumesOut).begun || areIn(world, ownPlaces(world));
+}
+
+/** Whether any volume that this run made lies under a node. */
+export async function isAnyIn(world: World): Promise<boolean> {
+  return (await madeSoFar(world)).some(({ attachments }) => attachments.length > 0);
+}
+
 /** Volumes of this run's that are there, or may come to be. */
 async function madeSoFar(world: World): Promise<readonly Volume[]> {
   const found = await world.cloud.findVolumes({ "runbook:run": world.run, "runbook:replaces": "*" });
@@ -365,5 +382,12 @@ function oldTags(world: World, node: string, swap: Swap) {
     "runbook:old-device": swap.device,
     "runbook:old-holds": swap.holds,
     "runbook:old-deletes": String(swap.deleteOnTermination),
+    ...pathTags(world, node, swap.holds),
   };
+}
+
+/** Of the tags that some of the old volumes have, those about the names of partitions. */
+function pathKeys(world: World): readonly string[] {
+  const tags = attachedOnes(world).map(({ node, swap }) => pathTags(world, node, swap.holds));
+  return [...new Set(tags.flatMap(Object.keys))];
 }

@@ -1,5 +1,6 @@
 /** Shows a run while it goes, asks when a person is needed, listens to Ctrl-C, and says how it ended. */
-import type { Ended, Question, Reply, Walk, WalkArgs } from "../engine/walk.ts";
+import type { Question, Reply } from "../engine/ask.ts";
+import type { Ended, Walk, WalkArgs } from "../engine/walk.ts";
 import type { Plan } from "../runbook/plan.ts";
 import { asFailure, type Failure } from "../errors.ts";
 import { reachableIn, type Context } from "./context.ts";

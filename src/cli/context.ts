@@ -2,13 +2,15 @@
 import { hostname, userInfo } from "node:os";
 import { join } from "node:path";
 
-import type { ClusterEntry, DrillEntry, Inventory } from "../config/inventory.ts";
+import type { ClusterEntry, DrillEntry, Inventory, StagingEntry } from "../config/inventory.ts";
+import type { SshNode } from "../drivers/ssh/driver.ts";
 import { Failure } from "../errors.ts";
 import type { Drivers } from "../layers/connect.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Connect } from "../ports/calls.ts";
+import type { Shell } from "../ports/shell.ts";
 import type { Store } from "../ports/store.ts";
-import type { DrillCheck, DrillSetting } from "../runbook/drill-setting.ts";
+import type { DrillCheck, DrillSetting, StagingSetting } from "../runbook/drill-setting.ts";
 import type { Params } from "../runbook/step.ts";
 import type { Setting } from "../runbook/world.ts";
 import { runbookHome } from "./home.ts";
@@ -91,29 +93,21 @@ export async function openContext(
   const inventory = at.lab ? await labInventory(at.home) : await readUsersInventory(options);
   const { pickCluster } = await import("../config/inventory.ts");
   const cluster = pickCluster(inventory, clusterName);
-  const { openSsh } = await import("../drivers/ssh/driver.ts");
-  const { clouds, clusterManagers, operatingSystems } = await import("../drivers/all.ts");
-  const { connectTo } = await import("../layers/connect.ts");
-  const limits = at.lab ? unhurried(clock, at.pace) : clock;
-  const shell = openSsh({
+  const opened = await openDrivers(at, {
+    manager: cluster.manager,
+    cloud: cluster.cloud,
     nodes: reachableIn(cluster),
-    clock: limits,
-    // In the lab a minute lasts a second or less: a dead node must be noticed in the same measure.
-    ...(at.lab && {
-      keepaliveMs: Math.max(200, 5_000 / at.pace),
-      connectTimeoutMs: 5_000,
-      useSshConfig: false,
-    }),
   });
-  const given = { shell, clock };
+  const origin = cluster.staging && pickCluster(inventory, cluster.staging.of);
+  const production =
+    origin && (await openDrivers(at, { manager: origin.manager, cloud: cluster.cloud, nodes: origin.nodes }));
   const drivers: Drivers = {
-    cluster: await pick(clusterManagers, cluster.manager)(given),
-    nodes: await pick(operatingSystems, "linux")(given),
-    cloud: await pick(
-      clouds,
-      cluster.cloud.driver,
-    )({ ...cluster.cloud, clock: limits, ...(at.lab && { credentials: labCredentials }) }),
+    ...opened.drivers,
+    ...(production && {
+      production: { cluster: production.drivers.cluster, nodes: production.drivers.nodes },
+    }),
   };
+  const { connectTo } = await import("../layers/connect.ts");
   return {
     ...at,
     cluster,
@@ -123,13 +117,12 @@ export async function openContext(
     setting: (params) => ({
       clusterName: cluster.name,
       members: Object.keys(cluster.nodes),
-      instances: Object.fromEntries(
-        Object.entries(cluster.nodes).map(([node, entry]) => [node, entry.instance]),
-      ),
+      instances: instancesOf(cluster),
       params,
       settings: {
         ...cluster.settings,
         ...(cluster.drill && { drill: drillSettingOf(cluster, cluster.drill) }),
+        ...(cluster.staging && origin && { staging: stagingSettingOf(cluster.staging, origin) }),
         ...(cluster.hooks && { hooks: cluster.hooks }),
         ...(cluster.restore && { checks: cluster.restore.checks }),
       },
@@ -140,10 +133,78 @@ export async function openContext(
       clock,
     }),
     close: async () => {
+      await Promise.all([opened.close(), production?.close()]);
+    },
+  };
+}
+
+/** What is spoken to, and how it is reached. */
+export interface Reached {
+  readonly manager: string;
+  readonly cloud: ClusterEntry["cloud"];
+  /** Looked up at each call, so that one may be added later. */
+  readonly nodes: { readonly [name: string]: SshNode };
+}
+
+export interface Opened {
+  readonly shell: Shell;
+  readonly drivers: Drivers;
+  readonly connect: Connect;
+  close(): Promise<void>;
+}
+
+/** Opens the drivers of one cluster; in the lab with the lab's key and in the lab's measure of time. */
+export async function openDrivers({ lab, pace, clock }: Place, to: Reached): Promise<Opened> {
+  const { openSsh } = await import("../drivers/ssh/driver.ts");
+  const { clouds, clusterManagers, operatingSystems } = await import("../drivers/all.ts");
+  const { connectTo } = await import("../layers/connect.ts");
+  const limits = lab ? unhurried(clock, pace) : clock;
+  const shell = openSsh({
+    nodes: to.nodes,
+    clock: limits,
+    // In the lab a minute lasts a second or less: a dead node must be noticed in the same measure.
+    ...(lab && {
+      keepaliveMs: Math.max(200, 5_000 / pace),
+      connectTimeoutMs: 5_000,
+      useSshConfig: false,
+    }),
+  });
+  const given = { shell, clock };
+  const drivers: Drivers = {
+    cluster: await pick(clusterManagers, to.manager)(given),
+    nodes: await pick(operatingSystems, "linux")(given),
+    cloud: await pick(
+      clouds,
+      to.cloud.driver,
+    )({ ...to.cloud, clock: limits, ...(lab && { credentials: labCredentials }) }),
+  };
+  return {
+    shell,
+    drivers,
+    connect: connectTo(drivers, clock),
+    close: async () => {
       await Promise.all([drivers.cluster.close(), drivers.nodes.close(), drivers.cloud.close()]);
       await shell.close();
     },
   };
+}
+
+function stagingSettingOf(
+  { of, isolated, shares, targetMinutes, checks }: StagingEntry,
+  origin: ClusterEntry,
+): StagingSetting {
+  return {
+    of,
+    production: instancesOf(origin),
+    isolated,
+    shares,
+    targetMinutes: targetMinutes ?? origin.drill?.targetMinutes ?? null,
+    checks: checks ?? origin.drill?.checks ?? origin.restore?.checks ?? [],
+  };
+}
+
+function instancesOf({ nodes }: Pick<ClusterEntry, "nodes">): { readonly [node: string]: string } {
+  return Object.fromEntries(Object.entries(nodes).map(([node, { instance }]) => [node, instance]));
 }
 
 /** The nodes of the cluster, and the scratch node of its drills. */
@@ -155,7 +216,7 @@ function drillSettingOf({ nodes }: ClusterEntry, drill: DrillEntry): DrillSettin
   return {
     node: drill.scratch.name,
     instance: drill.scratch.instance,
-    production: Object.fromEntries(Object.entries(nodes).map(([node, { instance }]) => [node, instance])),
+    production: instancesOf({ nodes }),
     targetMinutes: drill.targetMinutes ?? null,
     checks: drill.checks,
   };
@@ -165,7 +226,7 @@ function drillSettingOf({ nodes }: ClusterEntry, drill: DrillEntry): DrillSettin
  * The clock that limits calls to the lab. Its world may turn a minute in a second, but the machine under it does not: a
  * busy one needs more than the half second that is left of a limit of thirty, and no call is given up before five.
  */
-export function unhurried(clock: Clock, pace: number): Clock {
+function unhurried(clock: Clock, pace: number): Clock {
   return { now: () => clock.now(), sleep: (ms, signal) => clock.sleep(Math.max(ms, 5_000 * pace), signal) };
 }
 
@@ -210,6 +271,7 @@ async function labInventory(home: string): Promise<Inventory> {
       settings: { deadManMinutes: 15, leaseMinutes: 15, copyHours: 24, acceptBareNvme: false },
       drill: { scratch: info.scratch, targetMinutes: 15, checks: labChecks },
       restore: { checks: labChecks },
+      ...(name === "staging" && { staging: { of: "prod", isolated: true, shares: [] } }),
       backupEveryMs: 86_400_000,
       drillEveryMs: 7 * 86_400_000,
     },

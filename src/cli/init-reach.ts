@@ -3,13 +3,12 @@ import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { isIPv6 } from "node:net";
 
-import { openSsh, type SshNode } from "../drivers/ssh/driver.ts";
+import type { SshNode } from "../drivers/ssh/driver.ts";
 import { Failure } from "../errors.ts";
 import type { LabInfo } from "../lab/client.ts";
 import type { Ports } from "../ports/calls.ts";
-import type { Clock } from "../ports/clock.ts";
 import type { Shell } from "../ports/shell.ts";
-import { openPlace, unhurried } from "./context.ts";
+import { openDrivers, openPlace } from "./context.ts";
 
 export interface InitOptions {
   readonly node?: readonly string[];
@@ -26,6 +25,8 @@ export interface InitOptions {
   readonly pace?: string;
   readonly schema?: boolean;
   readonly force?: boolean;
+  /** Put the cluster into the inventory that is there. */
+  readonly add?: boolean;
 }
 
 /** How a node is logged in to, as it will stand in the inventory. */
@@ -65,33 +66,8 @@ export async function openReach(options: InitOptions): Promise<Reach> {
       ? await readCloud(options)
       : { driver: "aws", region: lab.ec2.region, endpoint: lab.ec2.url };
   const nodes: Record<string, Login> = { ...given };
-  const clock: Clock = lab === undefined ? place.clock : unhurried(place.clock, place.pace);
-  const shell = openSsh({
-    nodes,
-    clock,
-    ...(lab !== undefined && { connectTimeoutMs: 5_000, useSshConfig: false }),
-  });
-  const { clouds, clusterManagers, operatingSystems } = await import("../drivers/all.ts");
-  const { connectTo } = await import("../layers/connect.ts");
-  const { clusterpro } = clusterManagers;
-  const { linux } = operatingSystems;
-  const { aws } = clouds;
-  if (!clusterpro || !linux || !aws) throw new Failure("bug", "a driver that init needs is not there");
-  const drivers = {
-    cluster: await clusterpro({ shell, clock: place.clock }),
-    nodes: await linux({ shell, clock: place.clock }),
-    cloud: await aws({
-      ...cloud,
-      clock,
-      ...(lab !== undefined && {
-        credentials: { accessKeyId: lab.ec2.accessKeyId, secretAccessKey: "lab" },
-      }),
-    }),
-  };
-  const ports = connectTo(
-    drivers,
-    place.clock,
-  )({
+  const opened = await openDrivers(place, { manager: "clusterpro", cloud, nodes });
+  const ports = opened.connect({
     onRead: async () => undefined,
     beforeWrite: () => Promise.reject(new Failure("bug", "init would have written")),
     afterWrite: async () => undefined,
@@ -101,16 +77,13 @@ export async function openReach(options: InitOptions): Promise<Reach> {
     given,
     lab,
     cloud,
-    shell,
+    shell: opened.shell,
     ports,
     add: (name, login) => {
       nodes[name] = login;
     },
     loginAt: (address) => ({ ...shared, address }),
-    close: async () => {
-      await Promise.all([drivers.cluster.close(), drivers.nodes.close(), drivers.cloud.close()]);
-      await shell.close();
-    },
+    close: () => opened.close(),
   };
 }
 

@@ -19,28 +19,49 @@ export interface Written {
 }
 
 export function inventoryText({ found, cloud, lab, schema }: Written): string {
-  const { config, nodes, readOn } = found;
-  const name = clusterName(config.name);
-  const cluster = ["clusters", "*"];
-  const list = (things: readonly { readonly name: string }[]) =>
-    things.map((each) => each.name).join(", ") || "none";
   const lines = [
     ...(schema === undefined ? [] : [`# yaml-language-server: $schema=./${schema}`]),
     ...said(
       0,
-      `The inventory, written by \`runbook init\` from clp.conf on ${readOn}. Change it as you like.`,
+      `The inventory, written by \`runbook init\` from clp.conf on ${found.readOn}. Change it as you like.`,
     ),
     ...said(
       0,
       "It holds no secrets. Where # stands without a blank, a line is switched off: take the # away to use it.",
     ),
-    ...(lab ? said(0, "This one is of the lab: its ports and its key go with it.") : []),
+    ...(lab ? said(0, ofTheLab) : []),
     "",
-    ...key(0, ["default"], name),
+    ...defaultLines(clusterName(found.config.name)),
     "",
     ...head(0, ["clusters"], "clusters"),
+    ...clusterLines({ found, cloud }),
+  ];
+  return `${lines.join("\n")}\n`;
+}
+
+/** One more cluster, as it stands below the others. */
+export function addedLines({ found, cloud, lab }: Omit<Written, "schema">): readonly string[] {
+  return [
+    ...said(1, `Added by \`runbook init --add\` from clp.conf on ${found.readOn}.`),
+    ...(lab ? said(1, ofTheLab) : []),
+    ...clusterLines({ found, cloud }),
+  ];
+}
+
+const ofTheLab = "This one is of the lab: its ports and its key go with it.";
+
+export function defaultLines(name: string): readonly string[] {
+  return key(0, ["default"], name);
+}
+
+function clusterLines({ found, cloud }: Pick<Written, "found" | "cloud">): readonly string[] {
+  const { config, nodes } = found;
+  const cluster = ["clusters", "*"];
+  const list = (things: readonly { readonly name: string }[]) =>
+    things.map((each) => each.name).join(", ") || "none";
+  return [
     ...said(1, `groups: ${list(config.groups)}; mirrors: ${list(config.mirrors)}`),
-    `${pad(1)}${scalar(name)}:`,
+    `${pad(1)}${scalar(clusterName(config.name))}:`,
     ...key(2, [...cluster, "manager"], "clusterpro"),
     "",
     ...head(2, [...cluster, "cloud"], "cloud"),
@@ -72,11 +93,10 @@ export function inventoryText({ found, cloud, lab, schema }: Written): string {
       ],
     ),
   ];
-  return `${lines.join("\n")}\n`;
 }
 
 /** The reader's names are narrower than those of a cluster. */
-function clusterName(name: string): string {
+export function clusterName(name: string): string {
   const plain = name.replace(/[^A-Za-z0-9._-]+/g, "-").replace(/^[^A-Za-z0-9]+/, "");
   return plain === "" ? "cluster" : plain.slice(0, 63);
 }

@@ -7,6 +7,7 @@ import {
   linkSync,
   openSync,
   readFileSync,
+  realpathSync,
   renameSync,
   rmSync,
   statSync,
@@ -14,7 +15,7 @@ import {
 } from "node:fs";
 import { basename, dirname } from "node:path";
 
-import { readInventory } from "../config/inventory.ts";
+import { readInventory, type Inventory } from "../config/inventory.ts";
 import { asFailure, Failure } from "../errors.ts";
 import { fileTrouble } from "./exit.ts";
 
@@ -25,20 +26,60 @@ export interface ToPlace {
 
 /** Before anything is asked of anybody: whether the answer could be written. */
 export function assertPlaceable(file: string, force: boolean): void {
-  const folder = statSync(dirname(file), { throwIfNoEntry: false });
-  if (folder?.isDirectory() !== true)
-    throw new Failure("invalid", `there is no folder ${dirname(file)}`, {
-      hint: "make it, or name a file in another one",
-    });
+  assertFolder(file);
   const there = statSync(file, { throwIfNoEntry: false });
   if (there === undefined) return;
   if (!there.isFile()) throw new Failure("invalid", `${file} is not a file`, { hint: "name another file" });
   if (!force) throw taken(file);
 }
 
+function assertFolder(file: string): void {
+  const folder = statSync(dirname(file), { throwIfNoEntry: false });
+  if (folder?.isDirectory() !== true)
+    throw new Failure("invalid", `there is no folder ${dirname(file)}`, {
+      hint: "make it, or name a file in another one",
+    });
+}
+
+/** The file that is to be added to, behind links, with what it holds and what that means. */
+export async function readExisting(named: string): Promise<Existing> {
+  assertFolder(named);
+  if (!existsSync(named))
+    throw new Failure("invalid", `there is no ${named} to add to`, {
+      hint: "leave --add out, and it is written",
+    });
+  const file = realpathSync(named);
+  const inventory = await readInventory(file);
+  return { file, inventory, text: readFileSync(file, "utf8") };
+}
+
+export interface Existing {
+  readonly file: string;
+  readonly inventory: Inventory;
+  readonly text: string;
+}
+
+/** In the place of what was there, if that is still there and the new text passes. */
+export async function replaceInventory(
+  { file, text: before }: Existing,
+  text: string,
+  assert: (inventory: Inventory) => void,
+): Promise<void> {
+  const draft = write({ file, text });
+  try {
+    assert(await assertReadable(draft, file));
+    if (!holds({ file, text: before }))
+      throw new Failure("precondition", `${file} was changed meanwhile`, { hint: "try again" });
+    place(draft, file, true);
+  } catch (thrown) {
+    rmSync(draft, { force: true });
+    throw thrown;
+  }
+}
+
 function taken(file: string): Failure {
   return new Failure("invalid", `${file} is there already`, {
-    hint: "--force writes over it; or name another file",
+    hint: "--add puts another cluster into an inventory, --force writes over it; or name another file",
   });
 }
 
@@ -100,9 +141,9 @@ function holds({ file, text }: ToPlace): boolean {
   return existsSync(file) && readFileSync(file, "utf8") === text;
 }
 
-async function assertReadable(draft: string, file: string): Promise<void> {
+async function assertReadable(draft: string, file: string): Promise<Inventory> {
   try {
-    await readInventory(draft);
+    return await readInventory(draft);
   } catch (thrown) {
     const failure = asFailure(thrown);
     throw new Failure(

@@ -26,6 +26,7 @@ export interface LabStartOptions {
   readonly pace?: number;
   readonly mirrors?: number;
   readonly xen?: boolean;
+  readonly lvm?: boolean;
   readonly snapshotSeconds?: number;
   readonly listLagSeconds?: number;
   readonly loseReplies?: number;
@@ -165,6 +166,7 @@ export function argsOf(options: LabStartOptions): readonly string[] {
     ...flag("--pace", options.pace),
     ...flag("--mirrors", options.mirrors),
     ...(options.xen === true ? ["--xen"] : []),
+    ...(options.lvm === true ? ["--lvm"] : []),
     ...flag("--snapshot-seconds", options.snapshotSeconds),
     ...flag("--list-lag-seconds", options.listLagSeconds),
     ...flag("--lose-replies", options.loseReplies),

@@ -9,7 +9,16 @@ import { defaultPace, findLab, labFolder, labIsUp, type LabStartOptions } from "
 export async function serve(home: string, options: LabStartOptions): Promise<void> {
   const other = await findLab(home);
   if (other) throw new Failure("conflict", `a lab is up in ${labFolder(home)} (pid ${other.pid})`);
-  const { pace = defaultPace, mirrors, xen, snapshotSeconds, listLagSeconds, copySeconds, seed } = options;
+  const {
+    pace = defaultPace,
+    mirrors,
+    xen,
+    lvm,
+    snapshotSeconds,
+    listLagSeconds,
+    copySeconds,
+    seed,
+  } = options;
   const now = systemClock().now();
   const paced = { pace, originReal: now, originWorld: now };
   // A session that ends takes its processes along by this signal; the lab is meant to stay.
@@ -27,6 +36,7 @@ export async function serve(home: string, options: LabStartOptions): Promise<voi
       },
       ...((mirrors === 1 || mirrors === 3) && { mirrors }),
       ...(xen === true && { nvme: false }),
+      ...(lvm === true && { devices: "lvm" as const }),
       ...(copySeconds !== undefined && { copySeconds }),
       ...(seed !== undefined && { seed }),
     },

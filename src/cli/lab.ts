@@ -110,6 +110,7 @@ function worldOptions(command: Command): Command {
       ),
     )
     .option("--xen", "instances of an older type, whose disks have letters and no NVMe names")
+    .option("--lvm", "mirrors on logical volumes, and LVM that sees listed devices only")
     .addOption(
       new Option("--snapshot-seconds <n>", "how long a snapshot takes to complete").argParser(
         numberIn("--snapshot-seconds", 0, 1e7),

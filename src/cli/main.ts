@@ -78,6 +78,9 @@ async function build(argv: readonly string[]): Promise<Command> {
     .addOption(new Option("--profile <name>", "a profile of ~/.aws"))
     .addOption(new Option("--endpoint <url>", "another address of the EC2 API"))
     .addOption(new Option("--schema", "also write the JSON Schema beside it, and name it in the first line"))
+    .addOption(
+      new Option("--add", "put the cluster into the inventory that is there; what it holds stays as it is"),
+    )
     .addOption(new Option("--force", "write over a file that is there"))
     .addOption(inLab())
     .addOption(pace())

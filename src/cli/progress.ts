@@ -16,6 +16,7 @@ export function progressOf(key: string, answer: unknown): Progress | undefined {
   if (name === "cluster.getMirror" && isThing(answer)) return ofMirror(answer);
   if ((name === "cloud.getSnapshots" || name === "cloud.findSnapshots") && Array.isArray(answer))
     return ofSnapshots(answer.filter(isThing));
+  if (name === "nodes.listReadings" && Array.isArray(answer)) return ofReadings(key, answer.filter(isThing));
   if (name === "cloud.getInstance" && isThing(answer)) return ofInstance(answer);
   if (name === "cluster.getState" && isThing(answer)) return ofGroups(answer);
   return undefined;
@@ -43,6 +44,18 @@ function ofSnapshots(snapshots: readonly Thing[]): Progress | undefined {
   );
   const complete = snapshots.every((snapshot) => snapshot["state"] === "completed");
   return said("snapshots", complete ? `${name} complete` : `${name} at ${percent} %`, percent);
+}
+
+/** Of one node; it is named in what was asked. */
+function ofReadings(key: string, readings: readonly Thing[]): Progress | undefined {
+  const node = /"node":"([^"]*)"/.exec(key)?.[1];
+  if (node === undefined || readings.length === 0) return undefined;
+  const name = readings.length === 1 ? "1 volume" : `${readings.length} volumes`;
+  const failed = readings.filter((reading) => reading["state"] === "failed");
+  if (failed.length > 0)
+    return said(`reading on ${node}`, `${name} on ${node}, ${failed.length} failed`, undefined);
+  const percent = Math.min(...readings.map((reading) => numberOf(reading["percent"]) ?? 0));
+  return said(`reading on ${node}`, `${name} on ${node} read to ${percent} %`, percent);
 }
 
 function ofInstance({ id, state }: Thing): Progress | undefined {

@@ -114,6 +114,10 @@ export const titlesInJapanese: { readonly [title: string]: string } = {
     "各スナップショットから訓練専用のボリュームを作成する",
   "The volumes are ready": "ボリュームの準備ができた",
   "Attach the volumes to the scratch node": "ボリュームを検証用ノードに接続する",
+  "Give the restored volume groups names and ids of the drill's own, and activate them":
+    "復元したボリュームグループに訓練専用の名前とIDを付け、有効にする",
+  "Take the restored volume groups down, and out of the devices file":
+    "復元したボリュームグループを無効にし、デバイスファイルから除く",
   "The restored partitions are found by their volumes, and their logs are judged":
     "復元したパーティションをボリュームから特定し、ログの状態を判定する",
   "Mount the restored file systems as they are, read-only and without their logs":
@@ -121,7 +125,7 @@ export const titlesInJapanese: { readonly [title: string]: string } = {
   "Unmount them again": "アンマウントする",
   "Mount the restored file systems for use": "復元したファイルシステムを使用のためにマウントする",
   "Run the checks of the inventory": "インベントリの検査を実行する",
-  "Unmount everything, and leave nothing on the scratch node":
+  "Unmount everything, and leave nothing of the drill on its node":
     "すべてアンマウントし、検証用ノードに何も残さない",
   "Detach the volumes from the scratch node": "ボリュームを検証用ノードから切断する",
   "Delete the volumes of the drill": "訓練のボリュームを削除する",
@@ -137,10 +141,31 @@ export const titlesInJapanese: { readonly [title: string]: string } = {
   "The new volumes were made by fast restore": "新しいボリュームは高速復元で作成された",
   "Switch fast restore off again, where this run switched it on": "この実行で有効にした高速復元を無効に戻す",
   "The new volumes are filled": "新しいボリュームの初期化が完了している",
+  "Read every block of the new volumes, with the service still out":
+    "サービス停止中に新しいボリュームの全ブロックを読み出す",
+  "End the reading of the new volumes": "新しいボリュームの読み出しを終わらせる",
+  "The scratch node may read the new volumes: nobody holds it, and it is in their zone":
+    "検証用ノードで新しいボリュームを読み出せる（他の実行に使われておらず、同じゾーンにある）",
+  "The cloud grants what reading on the scratch node will ask for":
+    "検証用ノードでの読み出しに必要な権限がクラウドにある",
+  "Mark the scratch node as held by this run": "検証用ノードにこの実行が使用中であることを記録する",
+  "Take this run's mark off the scratch node": "検証用ノードからこの実行の記録を消す",
+  "Attach the new volumes to the scratch node": "新しいボリュームを検証用ノードに接続する",
+  "Read every block of the new volumes on the scratch node":
+    "検証用ノードで新しいボリュームの全ブロックを読み出す",
+  "The scratch node has written nothing to the new volumes":
+    "検証用ノードは新しいボリュームに何も書き込んでいない",
+  "Detach the new volumes from the scratch node": "新しいボリュームを検証用ノードから切断する",
+  "End the reading of the new volumes on the scratch node":
+    "検証用ノードでの新しいボリュームの読み出しを終わらせる",
   "Nodes that were out of the cluster are so again": "クラスタ外にあったノードが再びクラスタ外にある",
   "Shut the nodes down for the restore": "復元のためノードをシャットダウンする",
   "Power on what was restored, out of the cluster": "クラスタに参加させずに復元したノードの電源を入れる",
   "Power off again what was powered on": "電源を入れたノードの電源を再び切る",
+  "How the mirrors lie on LVM, where they do": "ミラーがLVM上にある場合、その構成",
+  "Let LVM see the new volumes, where a devices file would hide them":
+    "デバイスファイルで隠れる場合、新しいボリュームをLVMに認識させる",
+  "Let LVM see what it saw before": "LVMの認識を元の状態に戻す",
   "The new volumes lie where the cluster expects its mirrors":
     "新しいボリュームがクラスタの期待するミラーの位置にある",
   "Start the mirrors on what was restored, as identical; the nodes reboot":
@@ -263,4 +288,33 @@ export const titlesInJapanese: { readonly [title: string]: string } = {
     "確認済みの旧ボリュームの最終スナップショットを取得する",
   "Delete the old volumes that are kept in a final snapshot":
     "最終スナップショットのある旧ボリュームを削除する",
+
+  // Names of partitions.
+  "What the cluster will call the partitions of the restored volumes":
+    "復元したボリュームのパーティションをクラスタがどの名前で参照するか",
+  "What the cluster will call the partitions of the old volumes":
+    "元のボリュームのパーティションをクラスタがどの名前で参照するか",
+  "Have the cluster look for the restored partitions under the names that they brought along":
+    "復元したパーティションの名前をクラスタの構成に設定する",
+  "The same names on the other node": "もう一方のノードにも同じ名前を設定する",
+  "Have the cluster look for its partitions under their former names":
+    "パーティションの名前をクラスタの構成で元に戻す",
+
+  // Drills on a staging cluster.
+  "Drill: restore a recovery point on the staging cluster, check it, put staging back":
+    "復元訓練：リカバリポイントを検証用クラスタに復元し、検査して元に戻す",
+  "Nothing of the staging cluster is production's": "検証用クラスタに本番と共通するものがない",
+  "What may be started on staging": "検証用クラスタで起動してよいもの",
+  "No devices file of LVM hides the drill's volumes":
+    "LVM のデバイスファイルによって訓練用ボリュームが隠されない",
+  "The staging cluster is whole": "検証用クラスタが正常である",
+  "What staging will call the partitions of production's volumes":
+    "本番のパーティションを検証用クラスタがどの名前で参照するか",
+  "From here on staging may serve what was restored": "ここから検証用クラスタで復元内容が動作し得る",
+  "The groups run on staging, from the restored volumes":
+    "検証用クラスタで復元したボリュームからグループが動作している",
+  "The content was looked at": "内容を検査した",
+  "Stop the groups on staging": "検証用クラスタのグループを停止する",
+  "Shut staging's nodes down, out of the cluster": "検証用クラスタのノードをクラスタから外して停止する",
+  "Staging's own mirrors are GREEN on both sides again": "検証用クラスタ自身のミラーが両側で GREEN に戻った",
 };

@@ -2,7 +2,7 @@
 import { createInterface } from "node:readline/promises";
 
 import type { Line, Logbook } from "../engine/logbook.ts";
-import type { Question, Reply } from "../engine/walk.ts";
+import type { Question, Reply } from "../engine/ask.ts";
 import type { Plan } from "../runbook/plan.ts";
 import type { Context } from "./context.ts";
 import { exitCodes, harmless } from "./exit.ts";

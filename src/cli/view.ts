@@ -4,7 +4,7 @@
  */
 import { startOf } from "../engine/start-row.ts";
 import type { Line } from "../engine/logbook.ts";
-import type { Trouble } from "../engine/machine.ts";
+import type { Trouble } from "../engine/events.ts";
 import { wayBack, type WayBack } from "../engine/way-back.ts";
 import type { Request } from "../ports/driver.ts";
 import type { Plan } from "../runbook/plan.ts";

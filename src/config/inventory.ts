@@ -35,6 +35,8 @@ export interface ClusterEntry {
   readonly nodes: { readonly [name: string]: NodeEntry };
   readonly settings: ClusterSettings;
   readonly drill?: DrillEntry;
+  /** It is the staging cluster of another one of the same inventory, whose points are restored there to see that they work. */
+  readonly staging?: StagingEntry;
   /** What must be found, where the service runs again, after a restore; in the file's order. */
   readonly restore?: { readonly checks: readonly DrillCheck[] };
   /** Own commands around the phases of the procedures, in the file's order. */
@@ -50,6 +52,17 @@ export interface DrillEntry {
   readonly targetMinutes?: number;
   /** In the file's order. */
   readonly checks: readonly DrillCheck[];
+}
+
+export interface StagingEntry {
+  readonly of: string;
+  /** Nothing that runs on it reaches production or its clients, so that groups may be started there. */
+  readonly isolated: boolean;
+  /** What both clusters may have: addresses, names, ids. */
+  readonly shares: readonly string[];
+  readonly targetMinutes?: number;
+  /** In the place of those of `of`. */
+  readonly checks?: readonly DrillCheck[];
 }
 
 export interface CloudEntry {
@@ -232,12 +245,46 @@ function findContradictions(value: InventoryFile): Mistake[] {
         });
     }
     if (cluster.drill) mistakes.push(...findDrillContradictions(name, cluster.drill, value));
+    if (cluster.staging) mistakes.push(...findStagingContradictions(name, cluster.staging, value));
     if (cluster.hooks)
       mistakes.push(...findHookContradictions(name, cluster.hooks, Object.keys(cluster.nodes)));
     if (cluster.restore)
       mistakes.push(
         ...findCheckContradictions(["clusters", name, "restore", "checks"], cluster.restore.checks),
       );
+  }
+  return mistakes;
+}
+
+type StagingFile = NonNullable<InventoryFile["clusters"][string]["staging"]>;
+
+function findStagingContradictions(
+  cluster: string,
+  { of, checks }: StagingFile,
+  value: InventoryFile,
+): Mistake[] {
+  const at = ["clusters", cluster, "staging"] as const;
+  const mistakes = checks === undefined ? [] : findCheckContradictions([...at, "checks"], checks);
+  const here = value.clusters[cluster];
+  const origin = Object.hasOwn(value.clusters, of) ? value.clusters[of] : undefined;
+  if (origin === undefined || origin === here)
+    mistakes.push({
+      path: [...at, "of"],
+      what: `expected another cluster of this file, found ${show(of)}`,
+    });
+  else if (here !== undefined) {
+    if (origin.cloud.driver !== here.cloud.driver || origin.cloud.region !== here.cloud.region)
+      mistakes.push({
+        path: [...at, "of"],
+        what: `expected a cluster in the same region, whose snapshots can be restored here, found ${show(of)} in ${origin.cloud.region}`,
+      });
+    for (const [node, { instance }] of Object.entries(here.nodes))
+      for (const [other, entry] of Object.entries(origin.nodes))
+        if (entry.instance === instance)
+          mistakes.push({
+            path: ["clusters", cluster, "nodes", node, "instance"],
+            what: `expected a machine of its own, found that of ${other} of ${of}`,
+          });
   }
   return mistakes;
 }
@@ -344,6 +391,16 @@ function finishDrill(file: string, { scratch: { node, ...rest }, target, checks 
   });
 }
 
+function finishStaging({ of, isolated, shares, target, checks }: StagingFile): StagingEntry {
+  return withoutGaps({
+    of,
+    isolated: isolated ?? false,
+    shares: shares ?? [],
+    targetMinutes: target,
+    checks: checks?.map(finishCheck),
+  });
+}
+
 const unitMs: { readonly [unit: string]: number } = { h: 3_600_000, d: 86_400_000, w: 604_800_000 };
 
 /** As "36h"; the schema lets nothing else through. */
@@ -353,7 +410,7 @@ function durationMs(text: string | undefined): number | undefined {
 
 function finish(file: string, value: InventoryFile): Inventory {
   const clusters = Object.entries(value.clusters).map(([name, cluster]) => {
-    const { manager, cloud, nodes, settings, drill, restore } = cluster;
+    const { manager, cloud, nodes, settings, drill, restore, staging } = cluster;
     const entries = Object.entries(nodes).map(
       ([node, entry]) => [node, finishNode(file, node, entry)] as const,
     );
@@ -365,6 +422,7 @@ function finish(file: string, value: InventoryFile): Inventory {
       settings: { ...defaultSettings, ...withoutGaps(settings ?? {}) },
       ...withoutGaps({
         drill: drill && finishDrill(file, drill),
+        staging: staging && finishStaging(staging),
         hooks: cluster.hooks?.map(finishHook),
         restore: restore && { checks: restore.checks.map(finishCheck) },
         backupEveryMs: durationMs(cluster.backupEvery),

@@ -27,7 +27,7 @@ export function meaningOf(path: readonly string[]): string | undefined {
 function likeOf(name: string): string {
   return name
     .replace(/^clusters\.\*\.drill\.scratch\./, "clusters.*.nodes.*.")
-    .replace(/^clusters\.\*\.restore\.checks\.\*/, "clusters.*.drill.checks.*");
+    .replace(/^clusters\.\*\.(restore|staging)\.checks\.\*/, "clusters.*.drill.checks.*");
 }
 
 /** By the path of the key, with * for a name that people choose, and for an element of a list. */
@@ -64,6 +64,14 @@ const meanings: { readonly [path: string]: string | undefined } = {
   "clusters.*.drill.scratch": "a machine of its own: what is restored there is thrown away",
   "clusters.*.drill.scratch.node": "its name",
   "clusters.*.drill.target": "in how many minutes the data should be back, checked",
+  "clusters.*.staging":
+    "this is the staging cluster of another one, whose recovery points are tried out here",
+  "clusters.*.staging.of": "the other cluster, of this file and of the same region",
+  "clusters.*.staging.isolated":
+    "nothing that runs here reaches the other cluster or its clients, so that groups may be started",
+  "clusters.*.staging.shares": "addresses, names and ids that both clusters may have",
+  "clusters.*.staging.target": "in how many minutes the service should run, checked",
+  "clusters.*.staging.checks": "as those of a drill, in the place of the other cluster's",
   "clusters.*.drill.checks": "what must be found in a restored recovery point",
   "clusters.*.drill.checks.*.name": "what the check is called",
   "clusters.*.drill.checks.*.on": "the mirror in whose restored folder it is run",

@@ -105,6 +105,21 @@ export function inventorySchema(v: typeof Valibot) {
     },
     mapping,
   );
+  const staging = v.object(
+    {
+      of: v.string("the name of the cluster whose points are restored here"),
+      isolated: v.optional(yesOrNo),
+      shares: v.optional(
+        v.array(
+          text(/^[A-Za-z0-9][A-Za-z0-9._:-]{0,252}$/, "an address, a name or an id"),
+          "a list of addresses, names and ids",
+        ),
+      ),
+      target: v.optional(numberFrom(1, 10_080)),
+      checks: v.optional(v.pipe(v.array(drillCheck, checks), v.minLength(1, checks))),
+    },
+    mapping,
+  );
   const hooks = "a list of at least one hook";
   const duration = v.optional(
     text(/^[1-9]\d{0,3}[hdw]$/, 'a duration in hours, days or weeks, as "36h" or "7d"'),
@@ -116,6 +131,7 @@ export function inventorySchema(v: typeof Valibot) {
       nodes: v.record(name, node, mapping),
       settings: v.optional(settings),
       drill: v.optional(drill),
+      staging: v.optional(staging),
       hooks: v.optional(v.pipe(v.array(hookSchema(v), hooks), v.minLength(1, hooks))),
       restore: v.optional(
         v.object({ checks: v.pipe(v.array(drillCheck, checks), v.minLength(1, checks)) }, mapping),

@@ -4,7 +4,8 @@ import type { Row } from "../ports/store.ts";
 import type { Stage, Unit } from "../runbook/list.ts";
 import { unitsOf } from "../runbook/list.ts";
 import type { CallSeen, Mine } from "../runbook/step.ts";
-import { eventKinds, type Context, type Machine, type Position, type RunEvent } from "./machine.ts";
+import { eventKinds, type Context, type RunEvent } from "./events.ts";
+import type { Machine, Position } from "./machine.ts";
 
 export interface Call {
   /** Counts the run's calls from 1; the answer names it. */

@@ -6,7 +6,8 @@ import { asFailure, type Failure } from "../errors.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { JournalWriter } from "../ports/store.ts";
 import { fold, take, type Told } from "./fold.ts";
-import type { Context, Machine, RunEvent, Task } from "./machine.ts";
+import type { Context, RunEvent, Task } from "./events.ts";
+import type { Machine } from "./machine.ts";
 
 export interface Line {
   readonly at: number;

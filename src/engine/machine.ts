@@ -18,78 +18,22 @@ import {
 } from "xstate";
 
 import type { Stage } from "../runbook/list.ts";
+import {
+  clearFailures,
+  failureNoted,
+  intentNoted,
+  isSettled,
+  nothing,
+  notUndone,
+  outcomeNoted,
+  unitsToAsk,
+  type Context,
+  type End,
+  type RunEvent,
+  type Task,
+  type Verb,
+} from "./events.ts";
 import { wayBack, type WayBack } from "./way-back.ts";
-
-export interface Trouble {
-  readonly kind: string;
-  readonly message: string;
-  readonly hint?: string;
-}
-
-/** What can happen in a run. Each is the body of one journal row, and nothing else moves the machine. */
-export type RunEvent =
-  | { readonly type: "outcome"; readonly unit: string; readonly found: unknown; readonly already: boolean }
-  | { readonly type: "intent"; readonly unit: string; readonly before: unknown }
-  | { readonly type: "acted"; readonly unit: string }
-  | { readonly type: "failure"; readonly unit: string; readonly trouble: Trouble }
-  | {
-      readonly type: "verb";
-      readonly verb: Verb;
-      readonly unit?: string;
-      readonly by: string;
-      readonly why: string;
-    }
-  | {
-      readonly type: "undone";
-      readonly unit: string;
-      readonly already: boolean;
-      /** What the last look found that a person should know. */
-      readonly told?: readonly string[];
-    }
-  | {
-      readonly type: "not-undone";
-      readonly unit: string;
-      readonly trouble: Trouble;
-      readonly again: boolean;
-      /** Tried again before anything else has its turn. */
-      readonly atOnce: boolean;
-      /** Title of the undo step that failed; those before it hold. */
-      readonly part?: string;
-    };
-
-export type Verb = "retry" | "skip" | "give-back" | "undo";
-
-export const eventKinds: readonly string[] = [
-  "outcome",
-  "intent",
-  "acted",
-  "failure",
-  "verb",
-  "undone",
-  "not-undone",
-];
-
-/** Something that should be running in this state. */
-export interface Task {
-  /** The same after every replay. */
-  readonly id: string;
-  readonly kind: "look" | "approve" | "do" | "settle" | "ask" | "undo";
-  readonly units: readonly string[];
-}
-
-export type End = "succeeded" | "given back" | "stuck" | "refused";
-
-export interface Context {
-  readonly outcomes: { readonly [unit: string]: unknown };
-  readonly failures: { readonly [unit: string]: Trouble };
-  readonly skipped: readonly string[];
-  /** Units whose intent was written, in order. */
-  readonly begun: readonly string[];
-  readonly goBack: boolean;
-  /** Still to be given back, next first; then what could not be. */
-  readonly list: readonly string[];
-  readonly left: readonly { readonly unit: string; readonly trouble: Trouble }[];
-}
 
 export interface Position {
   readonly snapshot: AnyMachineSnapshot;
@@ -116,16 +60,6 @@ export interface Machine {
   /** Names of the states that are active, outermost first, joined by dots. */
   placesOf(position: Position): readonly string[];
 }
-
-const nothing: Context = {
-  outcomes: {},
-  failures: {},
-  skipped: [],
-  begun: [],
-  goBack: false,
-  list: [],
-  left: [],
-};
 
 export function compile(stages: readonly Stage[]): Machine {
   const machine = build(stages);
@@ -399,43 +333,6 @@ function givingBackState(order: WayBack, ended: (context: Context, key: string) 
 
 function isVerb(verb: Verb): Guard {
   return ({ event }) => event.type === "verb" && event.verb === verb;
-}
-
-function isSettled(context: Context, key: string): boolean {
-  return Object.hasOwn(context.outcomes, key) || context.skipped.includes(key);
-}
-
-function unitsToAsk(stage: Stage, context: Context): string[] {
-  return stage.units.map((unit) => unit.key).filter((key) => !isSettled(context, key));
-}
-
-function clearFailures(context: Context, stage: Stage): Partial<Context> {
-  const keys = stage.units.map((unit) => unit.key);
-  return {
-    failures: Object.fromEntries(Object.entries(context.failures).filter(([key]) => !keys.includes(key))),
-  };
-}
-
-function outcomeNoted(context: Context, event: RunEvent): Partial<Context> {
-  return event.type === "outcome" ? { outcomes: { ...context.outcomes, [event.unit]: event.found } } : {};
-}
-
-function failureNoted(context: Context, event: RunEvent): Partial<Context> {
-  return event.type === "failure" ? { failures: { ...context.failures, [event.unit]: event.trouble } } : {};
-}
-
-function intentNoted(context: Context, event: RunEvent): Partial<Context> {
-  return event.type === "intent" && !context.begun.includes(event.unit)
-    ? { begun: [...context.begun, event.unit] }
-    : {};
-}
-
-function notUndone(order: WayBack, context: Context, event: RunEvent): Partial<Context> {
-  if (event.type !== "not-undone") return {};
-  const rest = context.list.slice(1);
-  return event.again
-    ? { list: order.putBack(context.list, event.atOnce) }
-    : { list: rest, left: [...context.left, { unit: event.unit, trouble: event.trouble }] };
 }
 
 /** State names may not hold dots; unit keys may ("copies.a", "x@server1.example"). */

@@ -10,7 +10,7 @@ import { factDifferences, limitOf, notHolding, withCheck, type Plan } from "../r
 import { notYet, toldIn, type Step, type World } from "../runbook/step.ts";
 import { activeUnits, mineOf } from "./fold.ts";
 import type { Logbook } from "./logbook.ts";
-import type { Trouble } from "./machine.ts";
+import type { Trouble } from "./events.ts";
 
 export type Direction = "forward" | "back";
 

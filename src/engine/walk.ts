@@ -13,28 +13,13 @@ import type { Runbook } from "../runbook/step.ts";
 import { makeWorld, type Setting } from "../runbook/world.ts";
 import { hooksFor } from "./calls.ts";
 import { keepAlive } from "./alive.ts";
+import { askPerson, type Asking, type Question, type Reply } from "./ask.ts";
 import { mineOf, openExposures, type OpenExposure } from "./fold.ts";
 import { lookAgain, type Seen } from "./look-again.ts";
 import { openLogbook, type Line, type Logbook } from "./logbook.ts";
-import { compile, type End, type RunEvent, type Task } from "./machine.ts";
+import type { End, RunEvent, Task, Verb } from "./events.ts";
+import { compile } from "./machine.ts";
 import { act, giveBack, look, settle, troubleOf, type Direction, type Tools } from "./tasks.ts";
-
-export interface Question {
-  readonly units: readonly {
-    readonly key: string;
-    readonly title: string;
-    readonly why: string;
-    readonly hint?: string;
-  }[];
-  readonly maySkip: boolean;
-  /** A step that waits for a person's yes, not one that failed. */
-  readonly approval: boolean;
-}
-export type Reply = {
-  readonly verb: "retry" | "skip" | "give-back" | "stop" | "approve";
-  readonly by: string;
-  readonly why: string;
-};
 
 export interface WalkArgs {
   readonly runbook: Runbook;
@@ -153,19 +138,30 @@ export function openWalk(args: WalkArgs): Walk {
     questionStands: () => logbook.tasks().some((task) => task.kind === "ask" || task.kind === "approve"),
   });
 
-  const verb = (name: "give-back" | "retry" | "skip" | "undo", by: string, why: string) =>
+  const verb = (name: Verb, by: string, why: string) =>
     logbook.note({ type: "verb", verb: name, by, why: args.mask(why) });
+  const asking: Asking = {
+    logbook,
+    clock,
+    mask: args.mask,
+    ask: args.ask,
+    onFailure: args.onFailure,
+    unitOf,
+    verb,
+    stopped: () => stopWanted !== undefined,
+    stop: (wanted) => (stopWanted = wanted),
+  };
 
   async function perform(task: Task): Promise<void> {
     const unit = task.units[0] === undefined ? undefined : unitOf(task.units[0]);
     try {
-      if (task.kind === "ask") return await askPerson(task);
+      if (task.kind === "ask") return await askPerson(asking, task);
       invariant(unit, `task ${task.id} has no step`);
       if (task.kind === "look") return await look(tools, unit);
       if (task.kind === "do") return await act(tools, unit);
       if (task.kind === "settle") return await settle(tools, unit);
       if (task.kind === "undo") return await undo(unit);
-      return await askPerson(task);
+      return await askPerson(asking, task);
     } catch (thrown) {
       // Somebody took the run over: what follows is theirs to say.
       journal.assertHeld();
@@ -214,60 +210,6 @@ export function openWalk(args: WalkArgs): Walk {
       if (again) await Promise.allSettled([clock.sleep(15_000, waitingBack.signal)]);
       logbook.note({ type: "not-undone", unit: unit.key, trouble: troubleOf(failure), again, atOnce, part });
     }
-  }
-
-  async function askPerson(task: Task): Promise<void> {
-    const context = logbook.context();
-    const question: Question = {
-      units: task.units.map((key) => {
-        const trouble = context.failures[key];
-        return {
-          key,
-          title: unitOf(key).step.title,
-          why: trouble?.message ?? "it waits for your word",
-          ...(trouble?.hint !== undefined && { hint: trouble.hint }),
-        };
-      }),
-      maySkip: task.kind === "ask" && task.units.every((key) => unitOf(key).step.skippable === true),
-      approval: task.kind === "approve",
-    };
-    const reply = await answerTo(question, context.begun.length === 0);
-    // Somebody interrupted meanwhile: the question is no longer the one that was answered.
-    if (!logbook.tasks().includes(task) || stopWanted) return;
-    if (reply.verb === "stop") stopWanted = reply;
-    else if (reply.verb === "approve" && question.approval) {
-      const found = { by: reply.by, why: args.mask(reply.why), at: clock.now() };
-      logbook.note({ type: "outcome", unit: task.units[0] ?? "", found, already: false });
-    } else if (reply.verb === "approve" || (reply.verb === "skip" && !question.maySkip))
-      await askPerson(task);
-    else if (question.approval && reply.verb === "give-back") {
-      verb("give-back", reply.by, reply.why);
-      logbook.note({
-        type: "failure",
-        unit: task.units[0] ?? "",
-        trouble: { kind: "aborted", message: "not approved" },
-      });
-    } else
-      verb(
-        reply.verb === "skip" ? "skip" : reply.verb === "retry" ? "retry" : "give-back",
-        reply.by,
-        reply.why,
-      );
-  }
-
-  /** A person's answer; without one, an approval waits, and a failure is dealt with as the run was told to. */
-  async function answerTo(question: Question, nothingBegun: boolean): Promise<Reply> {
-    if (args.ask && !(nothingBegun && !question.approval)) return args.ask(question);
-    if (question.approval)
-      return { verb: "stop", by: "runbook", why: `"${question.units[0]?.title ?? ""}" waits for a person` };
-    if (nothingBegun) return { verb: "give-back", by: "runbook", why: "nothing was begun" };
-    if (question.units.some(({ key }) => unitOf(key).step.whenFailed === "hold"))
-      return { verb: "stop", by: "runbook", why: "this step stops the run when it fails" };
-    return {
-      verb: args.onFailure === "hold" ? "stop" : "give-back",
-      by: "runbook",
-      why: `--on-failure=${args.onFailure}`,
-    };
   }
 
   async function go(): Promise<Ended> {

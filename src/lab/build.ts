@@ -17,9 +17,11 @@ import {
 import { LabCluster } from "./cluster.ts";
 import { diskCommands } from "./commands-disks.ts";
 import { fileCommands } from "./commands-files.ts";
+import { readCommands, volumesBeingRead } from "./commands-read.ts";
 import { processCommands } from "./commands-process.ts";
 import { systemCommands } from "./commands-system.ts";
 import { textCommands } from "./commands-text.ts";
+import { groupOf, listDevices, newPhysical, type LvmOptions } from "./lvm.ts";
 import { LabNode, type NodeTimes } from "./node.ts";
 import { LabShell } from "./shell.ts";
 import { Heart } from "./world.ts";
@@ -32,8 +34,13 @@ export interface LabOptions {
   readonly mirrors?: 1 | 2 | 3;
   readonly nvme?: boolean;
   readonly sizeGiB?: number;
-  /** How clp.conf names partitions: by their UUID, or bare kernel names as they are at the first boot. */
-  readonly devices?: "partuuid" | "bare";
+  /**
+   * How clp.conf names partitions: by their UUID, which both nodes share or of which each has its own, or bare kernel names
+   * as they are at the first boot.
+   */
+  readonly devices?: "partuuid" | "own partuuid" | "bare" | "lvm";
+  /** Of mirrors on LVM: what the physical volume is (a partition, if not said), and whether nodes have a devices file (yes). */
+  readonly lvm?: LvmOptions;
   /** How long a copy of a mirror takes; by size if not said. */
   readonly copySeconds?: number;
   /** Files of clients on each mirror at the beginning. */
@@ -229,7 +236,8 @@ export function buildLab(options: LabOptions): Lab {
   cloud.describeOpen(
     (volume) =>
       clusters.some(({ mirrors }) => mirrors.some(({ loaded }) => [...loaded.values()].includes(volume))) ||
-      lab.scratch.disks.mounted().includes(volume),
+      lab.scratch.disks.mounted().includes(volume) ||
+      [...lab.nodes.values()].some((node) => volumesBeingRead(node).includes(volume)),
   );
   // What the building did is no history of the world.
   heart.effects.length = 0;
@@ -267,8 +275,16 @@ function buildScratch(heart: Heart, cloud: Cloud, options: LabOptions): LabNode 
   cloud.attach(instance, root, "/dev/xvda");
   const times = { ...defaultNodeTimes, ...options.nodeTimes };
   const node = new LabNode({ name: scratchName, instance, heart, hardware: cloud, times });
+  if (options.devices === "lvm") listDevices(node, options.lvm);
   heart.aside(() => node.startUp());
-  const all = { ...textCommands, ...fileCommands, ...processCommands, ...diskCommands, ...systemCommands };
+  const all = {
+    ...textCommands,
+    ...fileCommands,
+    ...processCommands,
+    ...diskCommands,
+    ...readCommands,
+    ...systemCommands,
+  };
   for (const [name, command] of Object.entries(all)) node.commands.set(name, command);
   return node;
 }
@@ -286,7 +302,8 @@ function buildCluster(
 ): LabCluster {
   const { mirrors: count = 1, nvme = true, sizeGiB = 100, devices = "partuuid" } = options;
   const numbers = Array.from({ length: count }, (_, index) => index + 1);
-  const diskOf = (number: number) => `${plan.disk}${number}`.slice(-8);
+  const diskOf = (number: number, node = 0) =>
+    `${plan.disk}${devices === "own partuuid" && node > 0 ? "b" : ""}${number}`.slice(-8);
   const nodes = plan.nodes.map((name, index) => {
     const zone = cloud.settings.zones[index] ?? cloud.settings.zones[0] ?? "";
     const instance = cloud.addInstance({
@@ -319,8 +336,9 @@ function buildCluster(
         content: {
           kind: "mirror",
           data: { "app/version": "1", ...options.files },
-          control: newControl(`md${number}`, diskOf(number)),
+          control: newControl(`md${number}`, diskOf(number, index)),
           dirty: false,
+          ...(devices === "lvm" && { lvm: newPhysical(`${name} ${number}`, groupOf(number), options.lvm) }),
         },
       });
       cloud.attach(instance, volume, `/dev/sd${"fgh"[number - 1] ?? "z"}`);
@@ -332,6 +350,7 @@ function buildCluster(
       hardware: cloud,
       times: { ...defaultNodeTimes, ...options.nodeTimes },
     });
+    if (options.devices === "lvm") listDevices(node, options.lvm);
     node.startUp();
     return node;
   });
@@ -343,6 +362,20 @@ function buildCluster(
     const disk = node.disks.list().find(({ content }) => content.control["mirror"] === `md${number}`);
     return { cluster: disk?.partitions[0]?.path ?? "", data: disk?.partitions[1]?.path ?? "" };
   };
+  const byUuid = (number: number, node: number) => ({
+    cluster: `/dev/disk/by-partuuid/${diskOf(number, node)}-01`,
+    data: `/dev/disk/by-partuuid/${diskOf(number, node)}-02`,
+  });
+  const byName = (number: number) => ({
+    cluster: `/dev/${groupOf(number)}/cluster`,
+    data: `/dev/${groupOf(number)}/data`,
+  });
+  const firstOf = (number: number) =>
+    devices === "lvm" ? byName(number) : devices === "bare" ? bare(first, number) : byUuid(number, 0);
+  const ownOf = (number: number) =>
+    devices === "partuuid" || devices === "lvm"
+      ? {}
+      : { [second.name]: devices === "bare" ? bare(second, number) : byUuid(number, 1) };
   const conf = renderConf({
     cluster: plan.name,
     uuid: `00000000-0000-4000-8000-0000${plan.disk}`,
@@ -360,11 +393,9 @@ function buildCluster(
       name: `md${number}`,
       number,
       mountPoint: `/mnt/md${number}`,
-      dataPartition:
-        devices === "bare" ? bare(first, number).data : `/dev/disk/by-partuuid/${diskOf(number)}-02`,
-      clusterPartition:
-        devices === "bare" ? bare(first, number).cluster : `/dev/disk/by-partuuid/${diskOf(number)}-01`,
-      own: devices === "bare" ? { [second.name]: bare(second, number) } : {},
+      dataPartition: firstOf(number).data,
+      clusterPartition: firstOf(number).cluster,
+      own: ownOf(number),
       fullCopy: options.fullCopy,
     })),
     fip: { fip1: `${plan.network}.200` },
@@ -386,6 +417,7 @@ function buildCluster(
       ...fileCommands,
       ...processCommands,
       ...diskCommands,
+      ...readCommands,
       ...systemCommands,
       ...clusterCommands(cluster, member),
     };

@@ -102,6 +102,17 @@ function comesOver(
   return { rateMiBps, from, until: from + seconds * 1000 };
 }
 
+/**
+ * What has not come over yet comes at the rate at which it comes by itself (how much a reader hurries it, no source says), and
+ * nothing is read faster than the volume gives. The throughput of a volume that was made without one is that of a gp3, from
+ * memory.
+ */
+export function readingTime(state: CloudState, volume: VolumeRecord): number {
+  const { initialization, sizeGiB, throughputMiBps = 125 } = volume;
+  const comes = Math.max(0, (initialization?.until ?? 0) - state.heart.clock.now());
+  return Math.max(comes, ((sizeGiB * 1024) / throughputMiBps) * 1000);
+}
+
 function knownByToken(state: CloudState, spec: NewVolume): VolumeRecord | undefined {
   const known = spec.token === undefined ? undefined : state.tokens.get(spec.token);
   if (known === undefined) return undefined;

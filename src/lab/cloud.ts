@@ -5,11 +5,11 @@
  * The rules are those of reference aws-ebs 2 to 4. Every change of the world is booked with the heart; whoever wants
  * to judge what happened reads the effects, never the replies.
  */
+import { addInstance, addVolume, attachAtOnce, type InstanceSpec, type VolumeSpec } from "./cloud-add.ts";
 import { FastRestores } from "./cloud-fast-restore.ts";
 import { Images } from "./cloud-images.ts";
 import { Locks } from "./cloud-locks.ts";
 import {
-  Dated,
   defaultSettings,
   getInstance,
   getSnapshot,
@@ -54,6 +54,7 @@ import {
   createVolume,
   deleteVolume,
   detachVolume,
+  readingTime,
   setDeleteOnTermination,
   volumeAt,
   type NewVolume,
@@ -68,36 +69,6 @@ export interface CloudOptions extends Partial<CloudSettings> {
   readonly denied?: readonly string[];
 }
 
-export interface InstanceSpec {
-  readonly id?: string;
-  readonly name: string;
-  readonly zone: string;
-  readonly type: string;
-  readonly nvme: boolean;
-  readonly onGuestShutdown: "stop" | "terminate";
-  readonly tags?: Tags;
-  readonly capacityReserved?: boolean;
-  readonly autoScalingGroup?: string;
-  readonly privateAddress?: string;
-  /** Attach name of the volume it boots from; "/dev/xvda" if not said. */
-  readonly rootDevice?: string;
-  /** "stopped" unless said; a "running" one has power at once, and its listeners are told. */
-  readonly state?: "stopped" | "running";
-}
-
-export interface VolumeSpec {
-  readonly id?: string;
-  readonly sizeGiB: number;
-  readonly type: string;
-  readonly iops?: number;
-  readonly throughputMiBps?: number;
-  readonly zone: string;
-  readonly encrypted?: boolean;
-  readonly key?: string;
-  readonly tags?: Tags;
-  readonly content: Content;
-}
-
 export class Cloud implements Hardware {
   readonly heart: Heart;
   readonly settings: CloudSettings;
@@ -106,6 +77,7 @@ export class Cloud implements Hardware {
   /** Keys that cannot be used: a volume with one fails after the call that made it. */
   readonly badKeys = new Set<string>();
   readonly fastRestores: FastRestores;
+  readonly #writes = new Map<string, number>();
   readonly locks: Locks;
   readonly images: Images;
   readonly #state: CloudState;
@@ -139,61 +111,12 @@ export class Cloud implements Hardware {
 
   /** A new instance; answers with its id. */
   addInstance(spec: InstanceSpec): string {
-    const id = spec.id ?? this.heart.newId("i");
-    const now = this.heart.clock.now();
-    const on = spec.state === "running";
-    const record: InstanceRecord = {
-      id,
-      name: spec.name,
-      zone: spec.zone,
-      type: spec.type,
-      nvme: spec.nvme,
-      rootDevice: spec.rootDevice ?? "/dev/xvda",
-      privateAddress: spec.privateAddress,
-      autoScalingGroup: spec.autoScalingGroup,
-      capacityReserved: spec.capacityReserved ?? false,
-      onGuestShutdown: spec.onGuestShutdown,
-      tags: {
-        Name: spec.name,
-        ...(spec.autoScalingGroup !== undefined && { "aws:autoscaling:groupName": spec.autoScalingGroup }),
-        ...spec.tags,
-      },
-      state: new Dated({ state: on ? "running" : "stopped", reason: undefined }, now),
-      since: now,
-      launchedAt: now,
-      power: on,
-      timer: undefined,
-    };
-    this.#state.instances.set(id, record);
-    if (on) for (const listener of this.#state.listeners) listener.poweredOn(id);
-    return id;
+    return addInstance(this.#state, spec);
   }
 
   /** A new volume, attached to nothing; answers with its id. */
   addVolume(spec: VolumeSpec): string {
-    const id = spec.id ?? this.heart.newId("vol");
-    const now = this.heart.clock.now();
-    this.#state.volumes.set(id, {
-      id,
-      sizeGiB: spec.sizeGiB,
-      type: spec.type,
-      iops: spec.iops,
-      throughputMiBps: spec.throughputMiBps,
-      zone: spec.zone,
-      encrypted: spec.encrypted ?? spec.key !== undefined,
-      key: spec.key,
-      snapshot: undefined,
-      byApi: false,
-      fastRestored: false,
-      initialization: undefined,
-      createdAt: now,
-      tags: { ...spec.tags },
-      state: "available",
-      content: spec.content,
-      attachment: new Dated(undefined, now),
-      lastCutAt: undefined,
-    });
-    return id;
+    return addVolume(this.#state, spec);
   }
 
   /** A snapshot of before; answers with its id. */
@@ -203,19 +126,12 @@ export class Cloud implements Hardware {
 
   /** Attaches at build time: at once, whatever the state. True for the root only, unless said (reference aws-ebs 7). */
   attach(instance: string, volume: string, device: string, deleteOnTermination?: boolean): void {
-    const at = this.heart.clock.now();
-    const machine = this.getInstance(instance);
-    const disk = this.getVolume(volume);
-    disk.state = "in-use";
-    disk.attachment.set(
-      {
-        instance,
-        device,
-        state: "attached",
-        at,
-        deleteOnTermination: deleteOnTermination ?? device === machine.rootDevice,
-      },
-      at - 86_400_000,
+    attachAtOnce(
+      this.#state,
+      this.getInstance(instance),
+      this.getVolume(volume),
+      device,
+      deleteOnTermination,
     );
   }
 
@@ -259,12 +175,21 @@ export class Cloud implements Hardware {
     return this.getVolume(volume).content;
   }
 
+  readingTime(volume: string): number {
+    return readingTime(this.#state, this.getVolume(volume));
+  }
+
   write(volume: string, content: Content): void {
     const disk = this.getVolume(volume);
     const held = disk.attachment.now;
     if (held === undefined || !this.hasPower(held.instance))
       throw new Error(`${volume} was written to while it was attached to nothing with power`);
     disk.content = content;
+    this.#writes.set(volume, this.writes(volume) + 1);
+  }
+
+  writes(volume: string): number {
+    return this.#writes.get(volume) ?? 0;
   }
 
   describeCut(truth: (volume: string) => CutTruth): void {

@@ -165,8 +165,8 @@ export function backupCommands(
     out.say("clpbackup.sh : Starting Mirror Agent.");
     await context.sleep(cluster.times.startAgentMs);
     if (member.agent || member.core !== "stopped") return fail("Failed to start Mirror Agent.");
-    if (!context.change(() => cluster.startAgent(member))) {
-      context.change(() => cluster.stopAgent(member));
+    if (!context.change(() => cluster.service.startAgent(member))) {
+      context.change(() => cluster.service.stopAgent(member));
       return fail("Failed to start Mirror Agent.");
     }
     out.say("Command succeeded.");
@@ -179,7 +179,7 @@ export function backupCommands(
     setUnits(context, true);
     out.say("clpbackup.sh : Stopping Mirror Agent.");
     await context.sleep(1000);
-    context.change(() => cluster.stopAgent(member));
+    context.change(() => cluster.service.stopAgent(member));
     out.say("Command succeeded.");
     if (!options.goesDown) return 0;
     return out.takeDown("reboot", "clpbackup.sh : Rebooting...");

@@ -114,7 +114,7 @@ export function controlCommands(
         if (verb === "-m" && source !== undefined && cluster.nodeOf(group) !== source)
           return fail(context, "The group is not started on the specified server.");
         if (verb === "-s") {
-          const refused = cluster.refusesStart(group, target, via);
+          const refused = cluster.control.refusesStart(group, target, via);
           if (refused !== undefined) return fail(context, refused);
         }
         const { cause } = context.process;
@@ -337,19 +337,21 @@ export function controlCommands(
     all: boolean,
   ): Promise<string | undefined> {
     if (start && agentOnly)
-      return context.change(() => cluster.startAgent(target)) ? undefined : "Failed to start Mirror Agent.";
+      return context.change(() => cluster.service.startAgent(target))
+        ? undefined
+        : "Failed to start Mirror Agent.";
     if (start) {
       if (target.core !== "stopped") return "The cluster service has already been started.";
-      context.change(() => cluster.startCore(target));
+      context.change(() => cluster.service.startCore(target));
       return undefined;
     }
     if (agentOnly) {
       if (target.core !== "stopped") return "The cluster service is active.";
-      context.change(() => cluster.stopAgent(target));
+      context.change(() => cluster.service.stopAgent(target));
       return undefined;
     }
     if (target.core === "stopped") return "The cluster service has already been stopped.";
-    await context.process.orDeath(context.change(() => cluster.stopCore(target, !all)));
+    await context.process.orDeath(context.change(() => cluster.service.stopCore(target, !all)));
     return undefined;
   }
 
@@ -365,7 +367,7 @@ export function controlCommands(
         // With the whole cluster going, groups stop and do not move.
         if (whole)
           await context.process.orDeath(
-            Promise.all(members.map((each) => context.change(() => cluster.stopCore(each, false)))),
+            Promise.all(members.map((each) => context.change(() => cluster.service.stopCore(each, false)))),
           );
         context.out(succeeded);
         context.change(() => {

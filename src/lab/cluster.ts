@@ -1,12 +1,13 @@
 /**
- * A cluster of two nodes: who is a member, where groups run, which monitors are suspended, what happens when a node
- * goes (reference clusterpro 8, 9, 11 and design 6). The mirrored disks are in `clp-mirror.ts`, the commands in the
- * other `clp-*.ts`. What the sources do not say is a setting, with the value that asks most of a tool as default.
+ * A cluster of two nodes: who is a member and who sees whom, where groups run, which monitors are suspended (reference
+ * clusterpro 8, 9, 11 and design 6). What groups do is in `cluster-groups.ts`, what the product's daemons do in
+ * `cluster-service.ts`, the mirrored disks are in `clp-mirror.ts`, the commands in the other `clp-*.ts`. What the sources do not say is a setting, with the value that asks most of a tool as default.
  */
 import { readConf, type LabConf } from "./clp-conf.ts";
 import { LabMirror } from "./clp-mirror.ts";
+import { GroupControl } from "./cluster-groups.ts";
+import { ClusterService } from "./cluster-service.ts";
 import {
-  clusterUnits,
   confFile,
   Member,
   type ClusterSettings,
@@ -15,20 +16,20 @@ import {
   type LabGroup,
   type Place,
 } from "./cluster-settings.ts";
-import type { LabNode, NodeListener, Span } from "./node.ts";
+import type { LabNode } from "./node.ts";
 import { actLater, type Hardware, type Heart, type Received } from "./world.ts";
-
-const no = (text: string): GroupAnswer => ({ ok: false, text });
 
 export type { Member } from "./cluster-settings.ts";
 
-export class LabCluster implements NodeListener {
+export class LabCluster {
   readonly name: string;
   readonly heart: Heart;
   readonly hardware: Hardware;
   readonly members: readonly [Member, Member];
   readonly mirrors: readonly LabMirror[];
   readonly groups: readonly LabGroup[];
+  readonly control: GroupControl;
+  readonly service: ClusterService;
   readonly times: ClusterTimes;
   settings: ClusterSettings;
   /** The nodes do not see each other. */
@@ -44,7 +45,6 @@ export class LabCluster implements NodeListener {
     Member,
     { readonly changes: number; readonly bytes: string | undefined; readonly conf: LabConf | undefined }
   >();
-  readonly #waiting = new Map<string, { cancel(): void }>();
 
   constructor(options: {
     name: string;
@@ -65,17 +65,11 @@ export class LabCluster implements NodeListener {
     this.times = options.times;
     this.settings = options.settings;
     this.#copySeconds = options.copySeconds;
+    this.control = new GroupControl(this);
+    this.service = new ClusterService(this, this.control);
     for (const member of this.members) {
-      member.node.listen(this);
-      for (const unit of clusterUnits) {
-        const acts =
-          unit === "clusterpro"
-            ? { start: () => void this.startCore(member), stop: () => void this.stopCore(member, true) }
-            : unit === "clusterpro_md"
-              ? { start: () => void this.startAgent(member), stop: () => void this.stopAgent(member) }
-              : {};
-        member.node.systemd.units.set(unit, { enabled: true, active: false, ...acts });
-      }
+      member.node.listen(this.service);
+      this.service.install(member);
     }
   }
 
@@ -93,10 +87,15 @@ export class LabCluster implements NodeListener {
     }
     const [first] = this.members;
     for (const group of this.groups) {
-      for (const mirror of this.mirrorsOf(group.name, first)) this.#mount(mirror, first);
+      for (const mirror of this.mirrorsOf(group.name, first)) this.control.mount(mirror, first);
       group.places.set(first.node.name, "online");
-      this.#serve(group, first);
+      this.control.serve(group, first);
     }
+  }
+
+  /** Aborted when the lab is closed. */
+  get closing(): AbortSignal {
+    return this.#scope.signal;
   }
 
   now(): number {
@@ -183,6 +182,17 @@ export class LabCluster implements NodeListener {
     return this.groups.find((group) => group.name === name);
   }
 
+  /** The node where the group runs; with a split, the first. */
+  nodeOf(name: string): string | undefined {
+    return [...(this.group(name)?.places ?? [])].find(([, place]) => place === "online")?.[0];
+  }
+
+  /** Places of a group as `via` knows them. */
+  placesOf(name: string, via: string): ReadonlyMap<string, Place> {
+    const places = this.group(name)?.places ?? [];
+    return new Map([...places].filter(([node]) => this.sees(via, node)));
+  }
+
   /** Whether a group on this node has the mirror mounted. */
   usesMirror(node: string, mirror: string): boolean {
     return this.groups.some(
@@ -190,185 +200,6 @@ export class LabCluster implements NodeListener {
         ["online", "stopping", "starting"].includes(group.places.get(node) ?? "") &&
         this.mirrorsOf(group.name, this.member(node)).some(({ name }) => name === mirror),
     );
-  }
-
-  // Mirror agent and cluster service.
-
-  /** Answers whether all mirrors could be loaded. */
-  startAgent(member: Member): boolean {
-    if (member.agent) return true;
-    member.agent = true;
-    this.#showUnits(member);
-    this.heart.effect(`mirror agent started on ${member.node.name}`, {
-      kind: "agent-started",
-      node: member.node.name,
-    });
-    member.log("mdagent", 1, "The Mirror Agent has started successfully.");
-    const loaded = this.mirrors.map((mirror) => mirror.load(member));
-    for (const mirror of this.mirrors) mirror.meet();
-    return loaded.every(Boolean);
-  }
-
-  stopAgent(member: Member): void {
-    if (!member.agent) return;
-    for (const mirror of this.mirrors) mirror.unload(member.node.name);
-    member.agent = false;
-    this.#showUnits(member);
-    member.log("mdagent", 3, "The Mirror Agent has stopped successfully.");
-    this.heart.effect(`mirror agent stopped on ${member.node.name}`, {
-      kind: "agent-stopped",
-      node: member.node.name,
-    });
-  }
-
-  /** Joins a running cluster, or waits for the peer and then starts the cluster. */
-  startCore(member: Member): void {
-    if (member.core !== "stopped") return;
-    this.startAgent(member);
-    const { name } = member.node;
-    member.core = "waiting";
-    this.#showUnits(member);
-    this.heart.effect(`${name} waits to join the cluster`, { kind: "member-waiting", node: name });
-    const peer = this.peerOf(name);
-    if (this.isOnline(peer.node.name) && !this.partitioned) {
-      member.node.later(this.times.joinMs, () => this.#join(member));
-      return;
-    }
-    if (peer.core === "waiting" && peer.node.alive && !this.partitioned) {
-      member.node.later(this.times.joinMs, () => this.#startCluster([...this.members]));
-      return;
-    }
-    // Rule of the design, 6: bounded, then the groups start here alone and clients write.
-    this.#waiting.set(
-      name,
-      member.node.later(this.times.waitPeerMs, () => this.#startCluster([member])),
-    );
-  }
-
-  #join(member: Member): void {
-    if (member.core !== "waiting") return;
-    member.core = "online";
-    this.#showUnits(member);
-    this.heart.effect(`${member.node.name} joined the cluster`, {
-      kind: "member-online",
-      node: member.node.name,
-    });
-    for (const mirror of this.mirrors) mirror.consider();
-  }
-
-  #startCluster(members: readonly Member[]): void {
-    const others = this.members.filter((each) => !members.includes(each));
-    if (others.some((each) => this.isOnline(each.node.name)) && !this.partitioned) {
-      for (const member of members) this.#join(member);
-      return;
-    }
-    for (const member of members) {
-      this.#waiting.get(member.node.name)?.cancel();
-      this.#waiting.delete(member.node.name);
-      this.#join(member);
-    }
-    const online = this.members.filter((each) => members.includes(each) && each.core === "online");
-    for (const group of this.groups) {
-      const first = online[0];
-      if (!first || !this.confOf(first).groups.find(({ name }) => name === group.name)?.startsByItself)
-        continue;
-      if (group.places.size > 0) continue;
-      const fit = online.find((each) => this.#mirrorsUsable(group.name, each)) ?? first;
-      void this.startGroup(group.name, fit.node.name);
-    }
-  }
-
-  /** Stops the service here. `moves`: its groups go to the peer, as at a shutdown of one node. */
-  async stopCore(member: Member, moves: boolean): Promise<void> {
-    if (member.core === "stopped") return;
-    const { name } = member.node;
-    const mine = this.groups.filter((group) => group.places.get(name) === "online");
-    for (const group of mine) {
-      await this.stopGroup(group.name, name);
-      const peer = this.peerOf(name).node.name;
-      const failsOver = this.confOf(member).groups.find((each) => each.name === group.name)?.failsOver;
-      if (moves && failsOver && this.sees(name, peer) && !this.suspended) void this.#takeOver(group, peer);
-    }
-    this.#leave(member);
-  }
-
-  #leave(member: Member): void {
-    const { name } = member.node;
-    this.#waiting.get(name)?.cancel();
-    this.#waiting.delete(name);
-    if (member.core === "stopped") return;
-    member.core = "stopped";
-    member.suspended.clear();
-    for (const group of this.groups) if (group.places.get(name) === "failed") group.places.delete(name);
-    this.#showUnits(member);
-    this.heart.effect(`${name} left the cluster`, { kind: "member-offline", node: name });
-  }
-
-  #showUnits(member: Member): void {
-    const { units } = member.node.systemd;
-    for (const [name, unit] of units) {
-      if (name === "clusterpro") unit.active = member.core !== "stopped";
-      else if (name === "clusterpro_md") unit.active = member.agent;
-    }
-  }
-
-  // The life of nodes.
-
-  booted(node: LabNode): void {
-    const member = this.member(node.name);
-    const { units } = node.systemd;
-    for (const unit of units.values()) unit.active = unit.enabled && unit.start === undefined;
-    if (units.get("clusterpro_md")?.enabled) this.startAgent(member);
-    if (units.get("clusterpro")?.enabled) this.startCore(member);
-  }
-
-  async goingDown(node: LabNode): Promise<void> {
-    const member = this.member(node.name);
-    await this.stopCore(member, true);
-    this.stopAgent(member);
-  }
-
-  gone(node: LabNode): void {
-    const member = this.member(node.name);
-    const wasMember = member.core === "online";
-    const lost = this.groups.flatMap((group) => {
-      const place = group.places.get(node.name);
-      group.places.delete(node.name);
-      return place === undefined ? [] : [{ group, place }];
-    });
-    member.controlled = false;
-    for (const mirror of this.mirrors) mirror.unload(node.name);
-    member.agent = false;
-    this.#leave(member);
-    for (const unit of node.systemd.units.values()) unit.active = false;
-    for (const { group, place } of lost) {
-      this.heart.effect(`group ${group.name} is gone with ${node.name}`, {
-        kind: "group-lost",
-        group: group.name,
-        node: node.name,
-      });
-      if (wasMember && (place === "online" || place === "starting")) this.#failOver(group, node.name);
-    }
-  }
-
-  /** After the heartbeat's time-out the peer takes the group, if it can (reference clusterpro 9). */
-  #failOver(group: LabGroup, from: string): void {
-    this.later(this.times.heartbeatMs, () => {
-      const peer = this.peerOf(from);
-      const { name } = peer.node;
-      if (!this.isOnline(name) || this.suspended || this.isOnline(from) || group.places.size > 0) return;
-      if (!this.confOf(peer).groups.find((each) => each.name === group.name)?.failsOver) return;
-      void this.#takeOver(group, name);
-    });
-  }
-
-  async #takeOver(group: LabGroup, node: string): Promise<void> {
-    this.heart.effect(`group ${group.name} fails over to ${node}`, {
-      kind: "group-failing-over",
-      group: group.name,
-      node,
-    });
-    await this.startGroup(group.name, node);
   }
 
   // A network between the nodes that is cut.
@@ -395,7 +226,7 @@ export class LabCluster implements NodeListener {
         this.hardware.guestOff(node.instance);
         return;
       }
-      if (both) for (const group of running) void this.#takeOver(group, peer.node.name);
+      if (both) for (const group of running) void this.control.takeOver(group, peer.node.name);
     });
   }
 
@@ -415,204 +246,25 @@ export class LabCluster implements NodeListener {
         this.hardware.guestOff(loser.node.instance);
       }
     for (const mirror of this.mirrors) mirror.meet();
-    if (this.members.every(({ core }) => core === "waiting")) this.#startCluster([...this.members]);
+    if (this.members.every(({ core }) => core === "waiting")) this.service.startCluster([...this.members]);
   }
 
-  // Groups.
+  // Groups; `cluster-groups.ts` has how.
 
-  #mirrorsUsable(group: string, member: Member): boolean {
-    return this.mirrorsOf(group, member).every((mirror) => mirror.usable(member.node.name));
+  startGroup(name: string, node: string, cause?: Received): Promise<GroupAnswer> {
+    return this.control.start(name, node, cause);
   }
 
-  /** Why a start would be refused at once; undefined if it may be tried. */
-  refusesStart(name: string, node: string, via: string): string | undefined {
-    const group = this.group(name);
-    if (!group) return "Invalid group name. Specify a valid group name in the cluster.";
-    const member = this.member(node);
-    if (member.core === "waiting")
-      return "Could not start the group. Try it again after the other server is started, or after the Wait Synchronization time is timed out.";
-    if (!this.sees(via, node)) return "Server is not active. Check if the cluster service is active.";
-    const places = this.#placesSeen(group, via);
-    if ([...places.values()].some((place) => place === "starting" || place === "stopping"))
-      return "The group is busy. Try again later.";
-    if (places.get(node) === "online") return "The group has already been started on the local server.";
-    if ([...places.values()].includes("online"))
-      return "The group has already been started on the other server.";
-    return undefined;
+  stopGroup(name: string, node: string, cause?: Received): Promise<GroupAnswer> {
+    return this.control.stop(name, node, cause);
   }
 
-  async startGroup(name: string, node: string, cause?: Received): Promise<GroupAnswer> {
-    const refused = this.refusesStart(name, node, node);
-    if (refused !== undefined) return no(refused);
-    const group = this.group(name) as LabGroup;
-    const member = this.member(node);
-    for (const other of this.names) if (group.places.get(other) === "failed") group.places.delete(other);
-    group.places.set(node, "starting");
-    this.heart.effect(
-      `group ${name} starting on ${node}`,
-      { kind: "group-starting", group: name, node },
-      cause,
-    );
-    if (!(await this.#wait(member, this.times.startGroup))) return no("Connection was lost.");
-    if (member.core !== "online") {
-      group.places.delete(node);
-      return no("Could not connect to the server. Check if the cluster service is active.");
-    }
-    if (!this.#mirrorsUsable(name, member)) {
-      group.places.set(node, "failed");
-      member.log("rc", 11, `Activating ${name} has failed.`);
-      this.heart.effect(
-        `group ${name} failed to start on ${node}`,
-        { kind: "group-failed", group: name, node },
-        cause,
-      );
-      return no("Failed to start one or more group resources.");
-    }
-    for (const mirror of this.mirrorsOf(name, member)) this.#mount(mirror, member);
-    group.places.set(node, "online");
-    this.heart.effect(
-      `group ${name} started on ${node}`,
-      { kind: "group-started", group: name, node },
-      cause,
-    );
-    this.#serve(group, member);
-    return { ok: true };
+  moveGroup(name: string, to: string, cause?: Received): Promise<GroupAnswer> {
+    return this.control.move(name, to, cause);
   }
 
-  async stopGroup(name: string, node: string, cause?: Received): Promise<GroupAnswer> {
-    const group = this.group(name);
-    if (!group) return no("Invalid group name. Specify a valid group name in the cluster.");
-    const place = group.places.get(node);
-    if (place === "starting" || place === "stopping") return no("The group is busy. Try again later.");
-    if (place === undefined) return no("The group has already been stopped.");
-    const member = this.member(node);
-    if (place === "failed") {
-      group.places.delete(node);
-      this.heart.effect(
-        `group ${name} stopped on ${node}`,
-        { kind: "group-stopped", group: name, node },
-        cause,
-      );
-      return { ok: true };
-    }
-    group.places.set(node, "stopping");
-    this.heart.effect(
-      `group ${name} stopping on ${node}`,
-      { kind: "group-stopping", group: name, node },
-      cause,
-    );
-    if (!(await this.#wait(member, this.times.stopGroup))) return no("Connection was lost.");
-    if (member.failingStops > 0) {
-      // A resource that does not stop makes the product take the node down, so that the peer may have the group.
-      member.failingStops -= 1;
-      group.places.set(node, "online");
-      this.heart.effect(
-        `group ${name} failed to stop on ${node}`,
-        { kind: "group-stop-failed", group: name, node },
-        cause,
-      );
-      member.node.crash();
-      return no("Failed to stop one or more group resources.");
-    }
-    for (const mirror of this.mirrorsOf(name, member)) {
-      member.node.disks.unmount(mirror.settings(member).mountPoint);
-      mirror.setDirty(node, false);
-    }
-    group.places.delete(node);
-    this.heart.effect(
-      `group ${name} stopped on ${node}`,
-      { kind: "group-stopped", group: name, node },
-      cause,
-    );
-    return { ok: true };
-  }
-
-  /** Stop here, start there. */
-  async moveGroup(name: string, to: string, cause?: Received): Promise<GroupAnswer> {
-    const group = this.group(name);
-    const from = this.nodeOf(name);
-    if (!group || from === undefined) return no("The group has already been stopped.");
-    if (from === to) return no("The group has already been started on the local server.");
-    if (!this.isOnline(to)) return no("Server is not active. Check if the cluster service is active.");
-    const stopped = await this.stopGroup(name, from, cause);
-    return stopped.ok ? this.startGroup(name, to, cause) : stopped;
-  }
-
-  /** The node where the group runs; with a split, the first. */
-  nodeOf(name: string): string | undefined {
-    return [...(this.group(name)?.places ?? [])].find(([, place]) => place === "online")?.[0];
-  }
-
-  /** Places of a group as `via` knows them. */
-  placesOf(name: string, via: string): ReadonlyMap<string, Place> {
-    const group = this.group(name);
-    return group ? this.#placesSeen(group, via) : new Map();
-  }
-
-  #placesSeen(group: LabGroup, via: string): ReadonlyMap<string, Place> {
-    return new Map([...group.places].filter(([node]) => this.sees(via, node)));
-  }
-
-  async #wait(member: Member, span: Span): Promise<boolean> {
-    const { life } = member.node;
-    try {
-      await this.heart.clock.sleep(member.node.draw(span), AbortSignal.any([life, this.#scope.signal]));
-    } catch {
-      // The node or the lab went away meanwhile; `gone` has put the group where it belongs.
-      return false;
-    }
-    return !life.aborted;
-  }
-
-  #mount(mirror: LabMirror, member: Member): void {
-    const { node } = member;
-    const { mountPoint, device, fileSystem } = mirror.settings(member);
-    mirror.setDirty(node.name, true);
-    if (mountPoint === "") return;
-    node.files.plant(mountPoint, undefined);
-    node.disks.mount({
-      point: mountPoint,
-      device,
-      type: fileSystem,
-      read: () => mirror.content(node.name)?.data ?? {},
-      write: (path, text) => this.writeFile(mirror.name, path, text, node.name),
-    });
-  }
-
-  /** Clients of the service: a counter that grows as long as the group is online, so that a loss can be seen. */
-  #serve(group: LabGroup, member: Member): void {
-    const { name } = member.node;
-    const next = () => group.clients.set(name, member.node.later(this.times.clientMs, tick));
-    const tick = () => {
-      if (group.places.get(name) !== "online") return;
-      for (const mirror of this.mirrorsOf(group.name, member)) {
-        const count = Number(mirror.content(name)?.data["clients/counter"] ?? 0) + 1;
-        this.writeFile(mirror.name, "clients/counter", String(count), name);
-      }
-      next();
-    };
-    // Those of a service that stopped a moment ago would go on beside the new ones.
-    group.clients.get(name)?.cancel();
-    next();
-  }
-
-  /** Writes or deletes a file through the group that has the mirror mounted. */
   writeFile(mirror: string, path: string, text: string | undefined, node?: string): void {
-    const found = this.mirrors.find(({ name }) => name === mirror);
-    const where = node ?? this.names.find((each) => this.usesMirror(each, mirror));
-    if (!found || where === undefined)
-      throw new Error(`no group has ${mirror} mounted, so nobody can write ${path}`);
-    found.write(where, (data) => {
-      const { [path]: _old, ...rest } = data;
-      return text === undefined ? rest : { ...rest, [path]: text };
-    });
-    this.heart.effect(`clients wrote ${path} on ${where}`, {
-      kind: "data-written",
-      mirror,
-      node: where,
-      path,
-      removed: text === undefined,
-    });
+    this.control.write(mirror, path, text, node);
   }
 
   // Monitors.

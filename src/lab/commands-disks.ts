@@ -1,6 +1,8 @@
 /** Disks and mounts as a node's commands show them. */
 import { gapIn, options, splitOption } from "./command-words.ts";
 import type { Disk } from "./disks.ts";
+import { lvmCommands } from "./lvm-commands.ts";
+import { isPhysical, mapperName, type Logical } from "./lvm.ts";
 import type { CommandFunction, Context } from "./process.ts";
 
 interface Row {
@@ -49,8 +51,10 @@ const lsblk: CommandFunction = (context) => {
   const size = (count: number) => (bytes ? count : `${Math.round(count / 1024 ** 3)}G`);
   const row = (disk: Disk, number?: number): Row => {
     const part = disk.partitions.find((each) => each.number === number);
-    const place = [part?.mountPoint ?? null];
     const path = part?.path ?? disk.path;
+    const place = [context.node.disks.mountTable().find(({ device }) => device === path)?.point ?? null];
+    const physical = disk.content.lvm?.on === (part ? "part" : "disk");
+    const system = part && (disk.content.kind === "root" || part.number === 2) ? "xfs" : null;
     return pick(context, columns, {
       NAME: show(path),
       KNAME: show(path),
@@ -62,7 +66,7 @@ const lsblk: CommandFunction = (context) => {
       MOUNTPOINT: place[0] ?? null,
       MOUNTPOINTS: place,
       PKNAME: part ? show(disk.path) : null,
-      FSTYPE: part && disk.content.kind === "root" ? "xfs" : part?.number === 2 ? "xfs" : null,
+      FSTYPE: physical ? "LVM2_member" : system,
       MODEL: part || disk.serial === undefined ? null : "Amazon Elastic Block Store",
       "MAJ:MIN": `259:${disk.partitions.length}`,
       RO: 0,
@@ -78,34 +82,62 @@ const lsblk: CommandFunction = (context) => {
       PTUUID: part ? null : String(disk.content.control["disk"] ?? ""),
     });
   };
-  const disks = context.node.disks.list();
-  const trees = disks
-    .filter(
-      (disk) =>
-        wanted.length === 0 ||
-        wanted.includes(disk.path) ||
-        disk.partitions.some(({ path }) => wanted.includes(path)),
-    )
-    .map((disk) => {
-      const parts = disk.partitions.filter(
-        ({ path }) => wanted.length === 0 || wanted.includes(disk.path) || wanted.includes(path),
-      );
-      const whole = wanted.length === 0 || wanted.includes(disk.path);
-      return {
-        disk: whole ? row(disk) : undefined,
-        parts: disksOnly && whole ? [] : parts.map(({ number }) => row(disk, number)),
-      };
+  // With -p a logical volume is named by the device mapper's link, and so is its PATH at all times.
+  const logicalRow = (disk: Disk, { path, number, sizeBytes, ...names }: Logical): Row => {
+    const mapped = `/dev/mapper/${mapperName(names)}`;
+    const mount = context.node.disks.mountTable().find(({ device }) => device === mapped)?.point ?? null;
+    const [below = disk.path] = context.node.disks.lvm.all([disk]).map((physical) => physical.path);
+    return pick(context, columns, {
+      NAME: paths ? mapped : mapped.slice("/dev/mapper/".length),
+      KNAME: show(path ?? ""),
+      PATH: mapped,
+      TYPE: "lvm",
+      SERIAL: null,
+      SIZE: size(sizeBytes),
+      PARTUUID: null,
+      MOUNTPOINT: mount,
+      MOUNTPOINTS: [mount],
+      PKNAME: show(below),
+      FSTYPE: number === 2 ? "xfs" : null,
+      MODEL: null,
+      "MAJ:MIN": `253:${(path ?? "").replace(/\D/g, "")}`,
+      RO: 0,
+      RM: 0,
+      UUID: null,
+      LABEL: null,
+      PARTLABEL: null,
+      WWN: null,
+      TRAN: null,
+      STATE: "running",
+      HOTPLUG: 0,
+      OWNER: "root",
+      PTUUID: null,
     });
+  };
+  const treeOf = (disk: Disk): Tree => {
+    const logical = context.node.disks
+      .logicalOn(disk)
+      .filter(({ path }) => path !== undefined)
+      .map((each): Tree => ({ path: each.path ?? "", row: logicalRow(disk, each), children: [] }));
+    const parts = disk.partitions.map((partition): Tree => ({
+      path: partition.path,
+      row: row(disk, partition.number),
+      children: isPhysical(disk, partition) ? logical : [],
+    }));
+    return { path: disk.path, row: row(disk), children: parts.length > 0 ? parts : logical };
+  };
+  const asked = (tree: Tree): readonly Tree[] =>
+    wanted.length === 0 || wanted.includes(tree.path) ? [tree] : tree.children.flatMap(asked);
+  const bared = (tree: Tree): Tree => (disksOnly ? { ...tree, children: [] } : tree);
+  const trees = context.node.disks.list().map(treeOf).flatMap(asked).map(bared);
   if (wanted.length > 0 && trees.length === 0) {
     context.err(`lsblk: ${wanted.join(" ")}: not a block device\n`);
     return 32;
   }
   if (json) {
-    const blockdevices = trees.flatMap(({ disk, parts }) =>
-      flat || !disk
-        ? [...(disk ? [disk] : []), ...parts]
-        : [parts.length > 0 ? { ...disk, children: parts } : disk],
-    );
+    const nested = (tree: Tree): object =>
+      tree.children.length > 0 ? { ...tree.row, children: tree.children.map(nested) } : tree.row;
+    const blockdevices = flat ? trees.flatMap(withAll).map(({ tree }) => tree.row) : trees.map(nested);
     context.out(`${JSON.stringify({ blockdevices }, undefined, 3)}\n`);
     return 0;
   }
@@ -114,16 +146,26 @@ const lsblk: CommandFunction = (context) => {
       ? value.map((each) => each ?? "").join(",")
       : String(value ?? "");
   if (head) context.out(`${columns.join(" ")}\n`);
-  for (const { disk, parts } of trees) {
-    for (const each of disk ? [disk, ...parts] : parts) {
-      const cells = columns.map((column) => cell(each[column.toLowerCase()]));
-      context.out(
-        `${!flat && each !== disk && disk && columns[0] === "NAME" ? "└─" : ""}${cells.join(" ")}\n`,
-      );
-    }
+  for (const { tree, depth } of trees.flatMap(withAll)) {
+    const cells = columns.map((column) => cell(tree.row[column.toLowerCase()]));
+    const branch = !flat && depth > 0 && columns[0] === "NAME" ? `${"  ".repeat(depth - 1)}└─` : "";
+    context.out(`${branch}${cells.join(" ")}\n`);
   }
   return 0;
 };
+
+interface Tree {
+  readonly path: string;
+  readonly row: Row;
+  readonly children: readonly Tree[];
+}
+
+function withAll(tree: Tree): readonly { readonly tree: Tree; readonly depth: number }[] {
+  return [
+    { tree, depth: 0 },
+    ...tree.children.flatMap(withAll).map((below) => ({ ...below, depth: below.depth + 1 })),
+  ];
+}
 
 function pick(context: Context, columns: readonly string[], values: Row): Row {
   return Object.fromEntries(
@@ -237,6 +279,10 @@ const blkid: CommandFunction = (context) => {
   if (!set.has("p") || values.get("o") !== "value" || values.get("s") !== "TYPE") gapIn(context, "this form");
   const found = context.node.disks.find(rest[0] ?? "");
   if (!found || found.disk.content.kind === "blank") return 2;
+  if (found.partition.number === 0) {
+    context.out("LVM2_member\n");
+    return 0;
+  }
   if (found.disk.content.kind === "mirror" && found.partition.number !== 2) return 2;
   context.out("xfs\n");
   return 0;
@@ -284,6 +330,7 @@ const fuser: CommandFunction = (context) => {
 };
 
 export const diskCommands: { readonly [name: string]: CommandFunction } = {
+  ...lvmCommands,
   lsblk,
   findmnt,
   mountpoint,

@@ -134,6 +134,15 @@ const cp: CommandFunction = (context) => {
   );
 };
 
+/** What is written here is there after a crash in any case. */
+const sync: CommandFunction = (context) => {
+  const [, ...names] = context.argv;
+  const missing = names.find((name) => context.node.files.find(context.path(name)) === undefined);
+  if (missing === undefined) return 0;
+  context.err(`sync: error opening '${missing}': No such file or directory\n`);
+  return 1;
+};
+
 const ln: CommandFunction = (context) => {
   const { set, rest } = options(context, "sfnT");
   if (!set.has("s")) gapIn(context, "a hard link");
@@ -233,6 +242,7 @@ export const fileCommands: { readonly [name: string]: CommandFunction } = {
   ls,
   mkdir,
   mktemp,
+  sync,
   rmdir,
   rm,
   mv,

@@ -7,6 +7,7 @@ import type { Json } from "../ports/driver.ts";
 import { withoutCounter, type Lab } from "./build.ts";
 import { confFile, type Member } from "./cluster-settings.ts";
 import type { LabCluster } from "./cluster.ts";
+import { devicesFile } from "./lvm.ts";
 import type { LabNode } from "./node.ts";
 
 type JsonObject = { readonly [key: string]: Json };
@@ -103,6 +104,7 @@ function describeMember(member: Member): JsonObject {
     configuration: node.files.find(confFile) ? node.files.read(confFile) : "",
     runbook: { ...node.files.tree("/var/lib/runbook") },
     mounts: node.files.mounts.map(({ point }) => point),
+    lvm: describeLvm(node),
   };
 }
 
@@ -112,6 +114,19 @@ function describeNode(node: LabNode): JsonObject {
     processes: [...node.processes.values()].filter(({ detached }) => detached).map(({ name }) => name),
     files: { ...node.files.tree("/run"), ...node.files.tree("/var/lib/runbook") },
     mounts: node.files.mounts.map(({ point }) => point),
+    lvm: describeLvm(node),
+  };
+}
+
+/** What its devices file lists, whatever the kernel's names are in this boot, and what is active. */
+function describeLvm({ alive, disks, files }: LabNode): JsonObject {
+  const listed = files.find(devicesFile) === undefined ? "" : files.read(devicesFile);
+  return {
+    devices: listed.replaceAll(/ DEVNAME=\S+/g, "").split("\n"),
+    active: (alive ? disks.list() : [])
+      .flatMap((disk) => disks.logicalOn(disk))
+      .filter(({ path }) => path !== undefined)
+      .map(({ group, name }) => `${group}/${name}`),
   };
 }
 

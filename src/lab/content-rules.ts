@@ -6,7 +6,8 @@ import type { Lab } from "./build.ts";
 import type { LabMirror } from "./clp-mirror.ts";
 import type { Rule } from "./invariants.ts";
 import { causeOf, runOf } from "./run-rules.ts";
-import { isRestored, wantsCopy } from "./volume-rules.ts";
+import { isOfDrill, isRestored } from "./restored-volumes.ts";
+import { wantsCopy } from "./volume-rules.ts";
 import type { Content, Effect } from "./world.ts";
 
 export function sameFiles(one: Content["data"] = {}, two: Content["data"] = {}): boolean {
@@ -100,7 +101,8 @@ function follow(lab: Lab, judge: (start: Start) => readonly string[]): (effect: 
   const start = (mirror: LabMirror, node: string): readonly string[] => {
     const service = services.get(mirror);
     const volume = mirror.loaded.get(node);
-    if (service === undefined || volume === undefined) return [];
+    // What a drill serves is nobody's service, and goes again.
+    if (service === undefined || volume === undefined || isOfDrill(lab, volume)) return [];
     const known = service.now.has(volume) || service.past.has(volume);
     const restored = !known && isRestored(lab, volume);
     const wrong = judge({ service, mirror, node, volume, restored });
@@ -119,8 +121,9 @@ function follow(lab: Lab, judge: (start: Start) => readonly string[]): (effect: 
       case "data-written": {
         const mirror = mirrorIn(lab, detail);
         const path = String(detail["path"]);
+        const volume = mirror?.loaded.get(String(detail["node"]));
         // While the nodes do not see each other the product itself may lose what one of them wrote alone.
-        if (mirror && !mirror.cluster.partitioned)
+        if (mirror && !mirror.cluster.partitioned && !isOfDrill(lab, volume))
           services.get(mirror)?.told.set(path, mirror.content(String(detail["node"]))?.data[path]);
         return [];
       }

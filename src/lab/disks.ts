@@ -4,6 +4,7 @@
  * (reference aws-ebs 7). A mirror's disk has a small cluster partition and a data partition (reference clusterpro 2).
  */
 import { FileError, type Mount } from "./files.ts";
+import { isPhysical, Lvm, mapperName, type Logical } from "./lvm.ts";
 import type { LabNode } from "./node.ts";
 import type { Content } from "./world.ts";
 
@@ -27,21 +28,34 @@ export interface Disk {
   readonly partitions: readonly Partition[];
 }
 
+/** What a path leads to: a partition, an active logical volume, or (as 0) what holds LVM's physical volume. */
+export interface Place {
+  readonly path: string;
+  readonly number: number;
+  readonly sizeBytes: number;
+}
+
 export class Disks {
   readonly #node: LabNode;
+  readonly lvm: Lvm;
   /** Kernel name of each volume, for this boot. */
   readonly #names = new Map<string, string>();
+  /** How often each volume had been written to when this boot's kernel first met it. */
+  readonly #met = new Map<string, number>();
   #planted = "";
   /** In which order the kernel finds the data disks at a boot, by their attach names; by chance if not set. */
   order: ((devices: readonly string[]) => readonly string[]) | undefined;
 
   constructor(node: LabNode) {
     this.#node = node;
+    this.lvm = new Lvm(node);
   }
 
   /** A boot: every name is given out again. */
   deal(): void {
     this.#names.clear();
+    this.#met.clear();
+    this.lvm.boot();
     const attached = [...this.#attached()];
     const [root, ...data] = attached;
     if (this.order) {
@@ -58,6 +72,17 @@ export class Disks {
   }
 
   list(): readonly Disk[] {
+    const disks = this.#list();
+    this.lvm.notice(disks);
+    return disks;
+  }
+
+  /** The logical volumes that lie on a disk, active or not. */
+  logicalOn(disk: Disk): readonly Logical[] {
+    return this.lvm.all([disk]).flatMap((physical) => this.lvm.logical(physical));
+  }
+
+  #list(): readonly Disk[] {
     return this.#attached()
       .map((each, index) => {
         const path = this.#name(each);
@@ -77,7 +102,7 @@ export class Disks {
   }
 
   /** The partition behind a configured path, links followed; undefined if there is none. */
-  find(path: string): { readonly disk: Disk; readonly partition: Partition } | undefined {
+  find(path: string): { readonly disk: Disk; readonly partition: Place } | undefined {
     this.refresh();
     let real: string;
     try {
@@ -85,8 +110,15 @@ export class Disks {
     } catch {
       return undefined;
     }
-    for (const disk of this.list())
-      for (const partition of disk.partitions) if (partition.path === real) return { disk, partition };
+    for (const disk of this.list()) {
+      for (const { path: mine, sizeBytes, number } of this.logicalOn(disk))
+        if (mine === real) return { disk, partition: { path: mine, number, sizeBytes } };
+      for (const partition of disk.partitions)
+        if (partition.path === real)
+          return { disk, partition: isPhysical(disk, partition) ? { ...partition, number: 0 } : partition };
+      if (disk.path === real && disk.content.lvm?.on === "disk")
+        return { disk, partition: { path: real, number: 0, sizeBytes: disk.sizeBytes } };
+    }
     return undefined;
   }
 
@@ -95,13 +127,20 @@ export class Disks {
     const { files } = this.#node;
     const disks = this.list();
     const state = JSON.stringify(
-      disks.map(({ path, volume, partitions }) => [path, volume, partitions.map((p) => p.partUuid)]),
+      disks.map((disk) => [
+        disk.path,
+        disk.volume,
+        disk.partitions.map((p) => p.partUuid),
+        this.logicalOn(disk),
+      ]),
     );
     if (state === this.#planted) return;
     this.#planted = state;
     files.uproot("/dev", (path) => ["/dev/null", "/dev/zero", "/dev/tty"].includes(path));
+    files.uproot("/sys/class/block");
     for (const disk of disks) {
       files.plantDevice(disk.path);
+      files.plantComputed(`/sys/class/block/${disk.path.slice(5)}/stat`, () => this.#statOf(disk.volume));
       if (disk.serial !== undefined)
         files.plantLink(`/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_${disk.serial}`, disk.path);
       for (const partition of disk.partitions) {
@@ -112,6 +151,12 @@ export class Disks {
             `/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_${disk.serial}-part${partition.number}`,
             partition.path,
           );
+      }
+      for (const logical of this.logicalOn(disk)) {
+        if (logical.path === undefined) continue;
+        files.plantDevice(logical.path);
+        files.plantLink(`/dev/mapper/${mapperName(logical)}`, logical.path);
+        files.plantLink(`/dev/${logical.group}/${logical.name}`, logical.path);
       }
     }
   }
@@ -149,13 +194,13 @@ export class Disks {
       return refuse(
         `wrong fs type, bad option, bad superblock on ${device}, missing codepage or helper program, or other error.`,
       );
-    if (files.mounts.some((mount) => mount.device === found.partition.path))
+    if (files.mounts.some((mount) => this.find(mount.device)?.partition.path === found.partition.path))
       return refuse(`${device} already mounted.`);
     const { hardware } = this.#node;
     if (!readOnly) hardware.write(volume, { ...content, dirty: true });
     files.mounts.push({
       point,
-      device: found.partition.path,
+      device: this.#shown(found.disk, found.partition.path),
       type: "xfs",
       options: [
         readOnly ? "ro" : "rw",
@@ -173,13 +218,19 @@ export class Disks {
     return undefined;
   }
 
-  /** The volumes whose file systems are mounted here. */
+  /** The volumes whose file systems are mounted here, and those that LVM has open. */
   mounted(): readonly string[] {
-    const disks = this.list();
-    return this.#node.files.mounts.flatMap(
-      ({ device }) =>
-        disks.find(({ partitions }) => partitions.some(({ path }) => path === device))?.volume ?? [],
-    );
+    const active = this.list().filter((disk) => this.logicalOn(disk).some(({ path }) => path !== undefined));
+    return [
+      ...this.#node.files.mounts.flatMap(({ device }) => this.find(device)?.disk.volume ?? []),
+      ...active.map(({ volume }) => volume),
+    ];
+  }
+
+  /** A logical volume is told of by the device mapper's name. */
+  #shown(disk: Disk, path: string): string {
+    const logical = this.logicalOn(disk).find((each) => each.path === path);
+    return logical ? `/dev/mapper/${mapperName(logical)}` : path;
   }
 
   unmountByHand(point: string): void {
@@ -207,6 +258,13 @@ export class Disks {
     return [...(root ? [{ device: root.path, point: "/", type: "xfs" }] : []), ...this.#node.files.mounts];
   }
 
+  /** In the order of the kernel's Documentation/block/stat.rst. A write of the lab counts as eight sectors, and reads as none. */
+  #statOf(volume: string): string {
+    const writes = this.#node.hardware.writes(volume) - (this.#met.get(volume) ?? 0);
+    const numbers = [0, 0, 0, 0, writes, 0, writes * 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    return `${numbers.map((each) => String(each).padStart(8)).join(" ")}\n`;
+  }
+
   #attached() {
     return this.#node.hardware.attached(this.#node.instance);
   }
@@ -222,6 +280,7 @@ export class Disks {
       name = `/dev/nvme${number}n1`;
     } else name = `/dev/xvd${/([a-z])[0-9]*$/.exec(each.device)?.[1] ?? "z"}`;
     this.#names.set(each.volume, name);
+    this.#met.set(each.volume, this.#node.hardware.writes(each.volume));
     return name;
   }
 
@@ -233,8 +292,9 @@ export class Disks {
       partUuid: `${String(content.control["disk"] ?? "00000000")}-0${number}`,
       mountPoint,
     });
-    if (content.kind === "blank") return [];
+    if (content.kind === "blank" || content.lvm?.on === "disk") return [];
     if (content.kind === "root") return [part(1, sizeBytes, "/")];
+    if (content.lvm) return [part(1, sizeBytes)];
     return [part(1, gib), part(2, sizeBytes - gib)];
   }
 }

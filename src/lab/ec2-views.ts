@@ -45,6 +45,15 @@ export function tagsView(tags: Tags): Xml {
   return Object.entries(tags).map(([key, value]) => ({ key, value }));
 }
 
+/** A network of the lab has a subnet in each zone. */
+function subnetOf(address: string, zone: string): string {
+  const network = address
+    .split(".")
+    .slice(0, 3)
+    .map((part) => Number(part).toString(16).padStart(2, "0"));
+  return `subnet-${network.join("")}${Buffer.from(zone.slice(-2)).toString("hex")}`.padEnd(24, "0");
+}
+
 export function instanceView(cloud: Cloud, instance: InstanceRecord): View {
   const { state, reason } = instance.state.seen(shownAt(cloud));
   const address = shownAddress(cloud, instance);
@@ -58,6 +67,7 @@ export function instanceView(cloud: Cloud, instance: InstanceRecord): View {
     instanceState: stateView(state),
     privateDnsName: `${instance.name}.lab.internal`,
     privateIpAddress: address,
+    subnetId: address === undefined ? undefined : subnetOf(address, instance.zone),
     // Of an interface, as much as a search by address needs.
     networkInterfaceSet:
       address === undefined
@@ -66,6 +76,7 @@ export function instanceView(cloud: Cloud, instance: InstanceRecord): View {
             {
               networkInterfaceId: instance.id.replace(/^i-/, "eni-"),
               status: "in-use",
+              subnetId: subnetOf(address, instance.zone),
               privateIpAddress: address,
               privateIpAddressesSet: [{ privateIpAddress: address, primary: true }],
             },

@@ -2,6 +2,8 @@
  * One node's operating system: power and boots, processes, units and timers, sessions. What the cluster's software
  * does on it is `cluster.ts`; the node only tells it of boots and ends.
  */
+import { createHash } from "node:crypto";
+
 import { toByteString, bytesOf } from "./bytes.ts";
 import { Journal } from "./commands-journal.ts";
 import { Disks } from "./disks.ts";
@@ -93,6 +95,8 @@ export class LabNode {
     );
     this.files.plantComputed("/proc/mounts", () => this.disks.mountsText());
     this.files.plant("/etc/hostname", `${this.name}\n`);
+    const machineId = createHash("sha256").update(`${this.name} ${this.instance}`).digest("hex").slice(0, 32);
+    this.files.plant("/etc/machine-id", `${machineId}\n`);
   }
 
   listen(listener: NodeListener): void {

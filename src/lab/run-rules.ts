@@ -2,6 +2,7 @@
 import type { Lab } from "./build.ts";
 import { unwrapped } from "./exec.ts";
 import type { Rule } from "./invariants.ts";
+import { isOfDrill } from "./restored-volumes.ts";
 import type { Effect, Received } from "./world.ts";
 
 /** What the lab received that caused it; undefined for what the world did by itself, or a tester's hand. */
@@ -28,7 +29,13 @@ const stopsOnce: Rule = {
       if (run === undefined || command !== "clpgrp" || !["-t", "-m"].includes(verb)) return [];
       const [node, group] = [String(effect.detail["node"]), String(effect.detail["group"])];
       const where = verb === "-m" ? node : lab.clusterOf(node).name;
-      const key = `${run} ${verb} ${where} ${group}`;
+      // On staging a drill stops what it found, and then what it has put there.
+      const member = lab.clusterOf(node).member(node);
+      const drills = lab
+        .clusterOf(node)
+        .mirrorsOf(group, member)
+        .some((mirror) => isOfDrill(lab, mirror.loaded.get(node)));
+      const key = `${run} ${verb} ${where} ${group} ${drills ? "of the drill" : ""}`;
       const count = (stops.get(key) ?? 0) + 1;
       stops.set(key, count);
       return count > 1 ? [`group ${group} had come back, and run ${run} stopped it again`] : [];

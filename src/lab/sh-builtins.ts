@@ -64,6 +64,34 @@ export interface ShellState {
   trap: string | undefined;
 }
 
+export interface ShellStart {
+  readonly name?: string;
+  readonly positional?: readonly string[];
+  readonly env?: { readonly [name: string]: string };
+  readonly folder?: string;
+  readonly umask?: number;
+}
+
+export function newState(streams: Streams, start: ShellStart): ShellState {
+  const env = Object.entries(start.env ?? {});
+  return {
+    name: start.name ?? "sh",
+    variables: new Map(env),
+    exported: new Set(env.map(([name]) => name)),
+    functions: new Map(),
+    positional: start.positional ?? [],
+    streams,
+    folder: start.folder ?? "/root",
+    umask: start.umask ?? 0o022,
+    status: 0,
+    background: undefined,
+    jobs: [],
+    errexit: false,
+    nounset: false,
+    trap: undefined,
+  };
+}
+
 /** Built-in commands whose failed redirection ends the shell. */
 export const special: ReadonlySet<string> = new Set(
   "exit return break continue shift set export unset exec eval readonly : . trap".split(" "),

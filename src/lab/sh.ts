@@ -1,23 +1,26 @@
 /**
  * A small POSIX shell over a node of the lab (as dash, whose messages it gives). `sh-parse.ts` makes the tree,
- * `sh-expand.ts` the words; here they are carried out. Commands take time on the clock and die with their node.
+ * `sh-expand.ts` the words; here they are carried out, with `sh-redirect.ts` and `sh-external.ts`. Commands take time on the clock and die with their node.
  */
-import { NotModelled } from "./command-words.ts";
-import { FileError, normalise } from "./files.ts";
-import { Input, Killed, type Context, type Process, type Sink } from "./process.ts";
+import { normalise } from "./files.ts";
+import { Input, Killed, type Process } from "./process.ts";
 import {
   Exit,
   Loop,
+  newState,
   Return,
   runBuiltin,
   special,
   type ShellHost,
+  type ShellStart,
   type ShellState,
   type Streams,
 } from "./sh-builtins.ts";
 import { expandPattern, expandText, expandWords, matches, type Variables } from "./sh-expand.ts";
+import { external } from "./sh-external.ts";
 import { parseShell, ShellSyntaxError } from "./sh-parse.ts";
-import type { Command, Redirection } from "./sh-tree.ts";
+import { redirect } from "./sh-redirect.ts";
+import type { Command } from "./sh-tree.ts";
 
 export class ShellRun implements Variables {
   readonly host: ShellHost;
@@ -25,37 +28,10 @@ export class ShellRun implements Variables {
   readonly state: ShellState;
   #tested = 0;
 
-  constructor(
-    host: ShellHost,
-    process: Process,
-    streams: Streams,
-    start: {
-      name?: string;
-      positional?: readonly string[];
-      env?: { readonly [name: string]: string };
-      folder?: string;
-      umask?: number;
-    },
-  ) {
+  constructor(host: ShellHost, process: Process, streams: Streams, start: ShellStart) {
     this.host = host;
     this.process = process;
-    const env = Object.entries(start.env ?? {});
-    this.state = {
-      name: start.name ?? "sh",
-      variables: new Map(env),
-      exported: new Set(env.map(([name]) => name)),
-      functions: new Map(),
-      positional: start.positional ?? [],
-      streams,
-      folder: start.folder ?? "/root",
-      umask: start.umask ?? 0o022,
-      status: 0,
-      background: undefined,
-      jobs: [],
-      errexit: false,
-      nounset: false,
-      trap: undefined,
-    };
+    this.state = newState(streams, start);
   }
 
   /** Runs a script to its end, as `sh -c` does. */
@@ -145,14 +121,15 @@ export class ShellRun implements Variables {
 
   async substitute(body: Command): Promise<string> {
     let text = "";
-    const inner = this.#clone({ ...this.state.streams, out: (more) => (text += more) });
+    const inner = this.clone({ ...this.state.streams, out: (more) => (text += more) });
     this.state.status = await inner.#subshell(body);
     return text.replace(/\n+$/, "");
   }
 
   // Carrying out.
 
-  #clone(streams: Streams, process = this.process): ShellRun {
+  /** A shell with a state of its own that begins as this one's. */
+  clone(streams: Streams, process = this.process): ShellRun {
     const copy = new ShellRun(this.host, process, streams, {
       name: this.state.name,
       positional: this.state.positional,
@@ -178,6 +155,20 @@ export class ShellRun implements Variables {
       if (thrown instanceof Loop) return 0;
       throw thrown;
     }
+  }
+
+  /** A shell that knows only what was exported. */
+  nested(
+    streams: Streams,
+    env: { readonly [name: string]: string },
+    start: { name: string; positional: readonly string[] },
+  ): ShellRun {
+    return new ShellRun(this.host, this.process, streams, {
+      ...start,
+      env,
+      folder: this.state.folder,
+      umask: this.state.umask,
+    });
   }
 
   /** Carries a tree out; its status is `$?` afterwards. */
@@ -251,9 +242,9 @@ export class ShellRun implements Variables {
       case "group":
         return this.run(command.body);
       case "subshell":
-        return this.#checked(await this.#clone(this.state.streams).#subshell(command.body));
+        return this.#checked(await this.clone(this.state.streams).#subshell(command.body));
       case "redirected": {
-        const streams = await this.#redirect(command.redirections, this.state.streams);
+        const streams = await redirect(this, command.redirections, this.state.streams);
         if (streams === undefined) return this.#checked(1);
         const before = this.state.streams;
         this.state.streams = streams;
@@ -296,7 +287,7 @@ export class ShellRun implements Variables {
         out: last ? this.state.streams.out : (more: string) => void (text += more),
       };
       if (command.stages.length === 1) status = await this.#test(stage);
-      else status = await this.#clone(streams).#subshell(stage);
+      else status = await this.clone(streams).#subshell(stage);
       stdin = new Input(text);
     }
     if (command.negated) return status === 0 ? 1 : 0;
@@ -307,7 +298,7 @@ export class ShellRun implements Variables {
     const node = this.host.node;
     const child = node.spawn("sh", this.process.cause, true);
     const streams = { ...this.state.streams, stdin: new Input("") };
-    const copy = this.#clone(streams, child);
+    const copy = this.clone(streams, child);
     let holdsOutput = true;
     const done = (async () => {
       const redirected =
@@ -334,69 +325,6 @@ export class ShellRun implements Variables {
     return 0;
   }
 
-  async #redirect(redirections: readonly Redirection[], before: Streams): Promise<Streams | undefined> {
-    let streams = before;
-    for (const { fd, operator, target } of redirections) {
-      const name = await expandText(this, target);
-      if (operator === ">&" || operator === "<&") {
-        if (name === "-")
-          streams =
-            fd === 0
-              ? { ...streams, stdin: new Input("") }
-              : fd === 1
-                ? { ...streams, out: () => undefined }
-                : fd === 2
-                  ? { ...streams, err: () => undefined }
-                  : { ...streams, third: undefined };
-        else {
-          const from = { 1: streams.out, 2: streams.err, 3: streams.third }[name];
-          if (!from || fd === 0 || fd > 3) this.fail(`${name}: bad fd number`);
-          streams =
-            fd === 1
-              ? { ...streams, out: from }
-              : fd === 2
-                ? { ...streams, err: from }
-                : { ...streams, third: from };
-        }
-        continue;
-      }
-      const path = this.path(name);
-      try {
-        if (operator === "<") {
-          streams = { ...streams, stdin: new Input(this.files.read(path)) };
-          continue;
-        }
-        const sink = this.#openForWriting(path, operator === ">>");
-        if (fd === 1) streams = { ...streams, out: sink };
-        else if (fd === 2) streams = { ...streams, err: sink };
-        else this.fail(`${fd}: bad fd number`);
-      } catch (error) {
-        if (!(error instanceof FileError)) throw error;
-        const doing = operator === "<" ? "open" : "create";
-        const why =
-          error.code === "ENOENT" && doing === "open"
-            ? "No such file"
-            : error.code === "ENOENT"
-              ? "Directory nonexistent"
-              : error.message;
-        before.err(`${this.state.name}: 1: cannot ${doing} ${name}: ${why}\n`);
-        return undefined;
-      }
-    }
-    return streams;
-  }
-
-  #openForWriting(path: string, append: boolean): Sink {
-    const { node } = this.host;
-    const book = <T>(act: () => T) => node.heart.during(this.process.cause, act);
-    const mode = 0o666 & ~this.state.umask;
-    book(() => node.files.write(path, "", { append, mode }));
-    return (text) => {
-      this.process.check();
-      book(() => node.files.write(path, text, { append: true, mode, quiet: true }));
-    };
-  }
-
   path(name: string): string {
     return normalise(name.startsWith("/") ? name : `${this.state.folder}/${name}`);
   }
@@ -407,7 +335,7 @@ export class ShellRun implements Variables {
     const before = this.state.status;
     if (argv.length === 0) this.state.status = 0;
     for (const { name, value } of command.sets) sets.push([name, await expandText(this, value)]);
-    const streams = await this.#redirect(command.redirections, this.state.streams);
+    const streams = await redirect(this, command.redirections, this.state.streams);
     const [name] = argv;
     if (streams === undefined) {
       if (name !== undefined && special.has(name)) throw new Exit(2);
@@ -425,6 +353,15 @@ export class ShellRun implements Variables {
     return this.external(argv, streams, { ...this.environment(), ...Object.fromEntries(sets) });
   }
 
+  /** Runs a command that is none of the shell's own. */
+  external(
+    argv: readonly string[],
+    streams: Streams,
+    env: { readonly [name: string]: string },
+  ): Promise<number> {
+    return external(this, argv, streams, env);
+  }
+
   async #call(body: Command, args: readonly string[], streams: Streams): Promise<number> {
     const [outer, outerStreams] = [this.state.positional, this.state.streams];
     this.state.positional = args;
@@ -439,132 +376,4 @@ export class ShellRun implements Variables {
       this.state.streams = outerStreams;
     }
   }
-
-  /** Runs a command that is none of the shell's own. */
-  async external(
-    argv: readonly string[],
-    streams: Streams,
-    env: { readonly [name: string]: string },
-  ): Promise<number> {
-    this.process.check();
-    const [name = ""] = argv;
-    const host = this.host;
-    const plain = name.slice(name.lastIndexOf("/") + 1);
-    const found = host.commands.get(plain);
-    const known = found !== undefined && (!name.includes("/") || host.node.hasProgram(name));
-    if (!known) {
-      const path = this.path(name);
-      const entry = name.includes("/") ? this.files.find(path) : undefined;
-      if (entry?.kind === "file") {
-        if ((entry.mode & 0o111) === 0) {
-          streams.err(`${this.state.name}: 1: ${name}: Permission denied\n`);
-          return 126;
-        }
-        return this.#nested(streams, env, { name, positional: argv.slice(1) }).script(
-          withoutHead(entry.bytes),
-        );
-      }
-      streams.err(`${this.state.name}: 1: ${name}: not found\n`);
-      host.gap(name);
-      return 127;
-    }
-    if (plain === "sh" || plain === "bash" || plain === "dash") return this.#sh(argv.slice(1), streams, env);
-    const { node } = host;
-    const context: Context = {
-      node,
-      argv: [plain, ...argv.slice(1)],
-      stdin: streams.stdin,
-      out: streams.out,
-      err: streams.err,
-      env,
-      folder: this.state.folder,
-      umask: this.state.umask,
-      process: this.process,
-      sleep: (ms) => this.process.sleep(node.heart.clock, ms),
-      change: (act) => {
-        this.process.check();
-        return node.heart.during(this.process.cause, act);
-      },
-      run: (words, more) => this.external(words, streams, { ...env, ...more }),
-      aside: (words) => this.#aside(words, streams, env),
-      path: (path) => this.path(path),
-    };
-    try {
-      return await found(context);
-    } catch (error) {
-      if (error instanceof NotModelled) {
-        if (error.message !== "") streams.err(`${error.message}\n`);
-        host.gap(plain);
-        return 127;
-      }
-      if (!(error instanceof FileError)) throw error;
-      streams.err(`${plain}: ${error.message}\n`);
-      return 1;
-    }
-  }
-
-  #aside(argv: readonly string[], streams: Streams, env: { readonly [name: string]: string }) {
-    const { node } = this.host;
-    const child = node.spawn(argv[0] ?? "", this.process.cause, this.process.detached);
-    const done = this.#clone(streams, child)
-      .external(argv, streams, env)
-      .catch((thrown: unknown) => {
-        if (!(thrown instanceof Killed)) throw thrown;
-        return 143;
-      })
-      .finally(() => node.reap(child));
-    return { done, kill: () => child.kill("TERM") };
-  }
-
-  #nested(
-    streams: Streams,
-    env: { readonly [name: string]: string },
-    start: { name: string; positional: readonly string[] },
-  ): ShellRun {
-    return new ShellRun(this.host, this.process, streams, {
-      ...start,
-      env,
-      folder: this.state.folder,
-      umask: this.state.umask,
-    });
-  }
-
-  async #sh(
-    args: readonly string[],
-    streams: Streams,
-    env: { readonly [name: string]: string },
-  ): Promise<number> {
-    let letters = "";
-    let index = 0;
-    for (; index < args.length && /^-[a-z]+$/.test(args[index] as string); index += 1)
-      letters += (args[index] as string).slice(1);
-    if (args[index] === "--") index += 1;
-    let source: string;
-    let name = "sh";
-    if (letters.includes("c")) {
-      const [script = "", zero, ...rest] = args.slice(index);
-      const inner = this.#nested(streams, env, { name: zero ?? "sh", positional: rest });
-      inner.options(letters);
-      return inner.script(script);
-    }
-    const file = letters.includes("s") ? undefined : args[index];
-    if (file === undefined) source = await this.process.orDeath(streams.stdin.all());
-    else {
-      name = file;
-      const path = this.path(file);
-      if (this.files.find(path)?.kind !== "file") {
-        streams.err(`sh: 0: cannot open ${file}: No such file\n`);
-        return 2;
-      }
-      source = this.files.read(path);
-    }
-    const inner = this.#nested(streams, env, {
-      name,
-      positional: args.slice(file === undefined ? index : index + 1),
-    });
-    inner.options(letters);
-    return inner.script(withoutHead(source));
-  }
 }
-
-const withoutHead = (source: string): string => source.replace(/^#![^\n]*/, "");

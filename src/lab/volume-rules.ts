@@ -4,13 +4,9 @@
  */
 import type { Lab } from "./build.ts";
 import type { Rule } from "./invariants.ts";
-import { causeOf } from "./run-rules.ts";
-
-/** Made by a call from a snapshot: what a restore puts in. */
-export function isRestored(lab: Lab, volume: string): boolean {
-  const { byApi, snapshot } = lab.cloud.getVolume(volume);
-  return byApi && snapshot !== undefined;
-}
+import { isOfDrill, isRestored } from "./restored-volumes.ts";
+import { causeOf, runOf } from "./run-rules.ts";
+import type { Effect } from "./world.ts";
 
 const ownDevice: Rule = {
   name: "a mirror is started only on a device of its own",
@@ -49,14 +45,24 @@ const oldOnesKept: Rule = {
     const places = new Map<string, string>();
     const out = new Set<string>();
     const returned = new Set<string>();
+    // Restored, then started by a person in the middle of the run, and never in service: it holds what its snapshot holds.
+    const onlyLoaded = new Set<string>();
     const placeOf = (volume: string) => {
       const held = lab.cloud.getVolume(volume).attachment.now;
       return held === undefined ? "nowhere" : `${held.device} of ${held.instance}`;
     };
     for (const volume of loadedNow(lab)) places.set(volume, placeOf(volume));
-    return ({ detail }) => {
+    return (effect) => {
+      const { detail } = effect;
       const volume = String(detail["volume"]);
-      if (detail.kind === "mirror-loaded") places.set(volume, placeOf(volume));
+      if (detail.kind === "mirror-loaded") {
+        places.set(volume, placeOf(volume));
+        if (isRestored(lab, volume) && isByHand(lab, effect)) onlyLoaded.add(volume);
+      }
+      if (detail.kind === "group-started") {
+        const { mirrors } = lab.clusterOf(String(detail["node"]));
+        for (const { loaded } of mirrors) onlyLoaded.delete(loaded.get(String(detail["node"])) ?? "");
+      }
       const place = places.get(volume);
       if (place === undefined) return [];
       if (detail.kind === "volume-detached") out.add(volume);
@@ -67,16 +73,23 @@ const oldOnesKept: Rule = {
       // It needs no post command: it comes back with its own control data (reference clusterpro 8, "R1 7-8").
       if (detail.kind === "mirror-initialised" && returned.has(volume) && !wantsCopy(lab, volume))
         return [`${volume} was put back, and is told to be identical with its peer`];
-      if (detail.kind === "volume-deleting" && !mayGo(lab, volume))
+      if (detail.kind === "volume-deleting" && !onlyLoaded.has(volume) && !mayGo(lab, volume))
         return [`${volume} is deleted, and what it held is not confirmed and kept in a snapshot`];
       return [];
     };
   },
 };
 
+/** A command, and no run's. */
+function isByHand(lab: Lab, effect: Effect): boolean {
+  const cause = causeOf(lab, effect);
+  return cause !== undefined && runOf(cause) === undefined;
+}
+
 /** By the retention of old volumes: confirmed by a person, and a snapshot of what it holds is complete. */
 function mayGo(lab: Lab, volume: string): boolean {
   const { tags, content } = lab.cloud.getVolume(volume);
+  if (isOfDrill(lab, volume)) return true;
   return (
     tags["runbook:confirmed"] !== undefined &&
     lab.cloud

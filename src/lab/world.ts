@@ -18,6 +18,19 @@ export interface Content {
   readonly control: { readonly [key: string]: string | number | boolean };
   /** The file system was not unmounted when this state was reached: its log must be replayed. */
   readonly dirty: boolean;
+  /** The two partitions of a mirror are logical volumes on it. */
+  readonly lvm?: PhysicalVolume;
+}
+
+/** LVM's own data on a volume. */
+export interface PhysicalVolume {
+  /** The whole disk, or its only partition. */
+  readonly on: "disk" | "part";
+  readonly group: string;
+  readonly groupUuid: string;
+  readonly pvUuid: string;
+  /** Names of the logical volumes: the cluster partition, the data partition, and what else there is. */
+  readonly logical: readonly string[];
 }
 
 export const blank: Content = { kind: "blank", data: {}, control: {}, dirty: false };
@@ -265,6 +278,10 @@ export interface Hardware {
     readonly nvme: boolean;
   }[];
   content(volume: string): Content;
+  /** How long it takes to read all of a volume, beginning now, milliseconds. */
+  readingTime(volume: string): number;
+  /** How often anything was written to a volume, ever. */
+  writes(volume: string): number;
   /** Puts new content on a volume; refused (throws) if the volume is not attached to an instance with power. */
   write(volume: string, content: Content): void;
   /** Asked at each cut. */

@@ -15,6 +15,8 @@ export interface Drivers {
   readonly cluster: ClusterDriver;
   readonly cloud: CloudDriver;
   readonly nodes: NodesDriver;
+  /** Of the cluster that a staging cluster belongs to: of these, only reads are ever handed on. */
+  readonly production?: { readonly cluster: ClusterDriver; readonly nodes: NodesDriver };
 }
 
 /** How often a read is asked again when the other side is unavailable, and the first pause. */
@@ -36,6 +38,12 @@ export function connectTo(drivers: Drivers, clock: Clock): Connect {
       cluster: join("cluster", drivers.cluster, clusterContract, bench),
       cloud: join("cloud", drivers.cloud, cloudContract, bench),
       nodes: join("nodes", drivers.nodes, nodesContract, bench),
+      ...(drivers.production && {
+        production: {
+          cluster: readsOf("production.cluster", drivers.production.cluster, clusterContract, bench),
+          nodes: readsOf("production.nodes", drivers.production.nodes, nodesContract, bench),
+        },
+      }),
     };
   };
 }
@@ -46,6 +54,16 @@ interface Bench {
   readonly hooks: CallHooks;
   readonly clock: Clock;
   readonly recent: Recent;
+}
+
+function readsOf<R, W>(
+  port: string,
+  driver: Driver<R, W>,
+  contract: { readonly [method: string]: Contract },
+  bench: Bench,
+): R {
+  const reads = Object.fromEntries(Object.entries(contract).filter(([, { kind }]) => kind === "read"));
+  return join(port, driver, reads, bench);
 }
 
 type AnyCall = (args: unknown) => Promise<unknown>;

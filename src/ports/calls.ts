@@ -3,10 +3,10 @@
  * send, where the journal is); the layers put them around the drivers. Nothing else stands between a step and the world.
  */
 import type { Cloud } from "./cloud.ts";
-import type { Cluster } from "./cluster-manager.ts";
+import type { Cluster, ClusterReads } from "./cluster-manager.ts";
 import type { Answer, Contract, Request } from "./driver.ts";
 import type { Failure } from "../errors.ts";
-import type { Nodes } from "./nodes.ts";
+import type { Nodes, NodesReads } from "./nodes.ts";
 
 export interface CallHooks {
   /** Every read, after it was answered. `key` names the call with its arguments. */
@@ -28,10 +28,17 @@ export interface CallHooks {
   readonly record?: (request: Request, contract: Contract) => void;
 }
 
+/** A cluster that is only looked at. */
+export interface Production {
+  readonly cluster: ClusterReads;
+  readonly nodes: NodesReads;
+}
+
 export interface Ports {
   readonly cluster: Cluster;
   readonly cloud: Cloud;
   readonly nodes: Nodes;
+  readonly production?: Production;
 }
 
 /** Joins the drivers for one step's calls. */

@@ -27,6 +27,9 @@ export interface Instance {
   readonly replacedBy: string | undefined;
   /** Whether starting it again is covered by a capacity reservation. */
   readonly capacityReserved: boolean;
+  /** The networks of its interfaces, and all addresses that it has there, public ones too; none of one that is gone. */
+  readonly subnets: readonly string[];
+  readonly addresses: readonly string[];
   readonly rootDevice: string;
   readonly attachments: readonly Attachment[];
   readonly tags: Tags;

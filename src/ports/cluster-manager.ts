@@ -8,6 +8,11 @@ export interface ClusterConfig {
   readonly nodes: readonly string[];
   /** IP addresses by which the nodes speak to each other: those of the heartbeat first, then those of the mirrors. */
   readonly addresses: { readonly [node: string]: readonly string[] };
+  /**
+   * What its resources take for themselves in the network, as far as it can be told by its look: addresses, host names, ids
+   * of route tables, interfaces, zones. Nothing of disks and scripts.
+   */
+  readonly claims: readonly { readonly resource: string; readonly value: string }[];
   readonly groups: readonly GroupConfig[];
   readonly mirrors: readonly MirrorConfig[];
   /** Names of hybrid disks; out of scope, so procedures refuse a cluster that has one. */
@@ -189,16 +194,16 @@ export interface ClusterWrites {
     readonly initialMkfs: boolean;
   };
   /**
-   * Sets the partitions of a mirror, from the configuration that `node` has. `members`: the nodes whose own setting it
-   * becomes, whether or not they had one; none: the common one, for all nodes that are not in `ownPartitions`. Every node
-   * must answer, and the cluster's software must not use the mirror.
+   * Sets the partitions of a mirror in the configuration of this one node, and distributes nothing: give it for every node,
+   * so that they agree again. `of`: the node whose own setting it becomes, whether or not it had one; null: the common one, for
+   * all that have none. Refused, with nothing changed, while the cluster's software runs there.
    */
   setMirrorDevices: {
     readonly node: string;
     readonly mirror: string;
     readonly dataPartition: string;
     readonly clusterPartition: string;
-    readonly members: readonly string[];
+    readonly of: string | null;
   };
   /** Automatic start of the cluster's software at boot on or off; nothing is started or stopped now. */
   enableService: { readonly node: string };

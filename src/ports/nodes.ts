@@ -61,6 +61,20 @@ export const drillFolders = "/run/runbook-drill-";
 /** The longest that one check of a drill may run. */
 export const longestCheckSeconds = 1800;
 
+/** What LVM sees on a node. */
+export interface LvmSeen {
+  /** The lines of its devices file; undefined where there is none: then it looks at every device. */
+  readonly entries: readonly string[] | undefined;
+  /** Physical volumes that it sees, by the kernel's path; `group` is empty for one that belongs to none. */
+  readonly physical: readonly { readonly device: string; readonly group: string }[];
+  /** `device`: the kernel's path; undefined while it is not active. */
+  readonly logical: readonly {
+    readonly group: string;
+    readonly name: string;
+    readonly device: string | undefined;
+  }[];
+}
+
 /** How a user's own command ended. It is kept on the node until its next boot, so that a lost reply loses nothing. */
 export interface HookEnd {
   /** "over": it took longer than it may, and was ended. "unable": it could not be begun, or its end was never seen. */
@@ -76,11 +90,25 @@ export const hooksFolder = "/run/runbook-hooks";
 /** The longest that one hook may run. */
 export const longestHookSeconds = 1800;
 
+/** One disk that is read from its first block to its last. It is known until the node's next boot, which also ends it. */
+export interface Reading {
+  readonly name: string;
+  readonly state: "reading" | "whole" | "failed";
+  readonly percent: number;
+  /** Of one that failed. */
+  readonly why: string;
+}
+
+/** Where readers are kept, by run; a boot empties it. */
+export const readingsFolder = "/run/runbook-readings";
+
 export interface NodesReads {
   /** Boot id and uptime; Failure `unavailable` if the node does not answer. */
   getBoot(node: string): Promise<{ readonly bootId: string; readonly uptimeSeconds: number }>;
   /** Whether the node answers on the shell at all: the boot id, or undefined. Host key and login trouble still throw. */
   findBoot(node: string): Promise<{ readonly bootId: string; readonly uptimeSeconds: number } | undefined>;
+  /** What the system calls this installation, 32 hexadecimal digits (machine-id(5)); a copied disk has the same. */
+  getMachineId(node: string): Promise<string>;
   listBlockDevices(node: string): Promise<readonly BlockDevice[]>;
   /** Real path behind links ("/dev/disk/by-partuuid/…" to "/dev/nvme1n1p2"); undefined if it does not exist. */
   resolvePath(args: { readonly node: string; readonly path: string }): Promise<string | undefined>;
@@ -91,6 +119,8 @@ export interface NodesReads {
   listMounts(node: string): Promise<readonly MountSeen[]>;
   /** Changes nothing, and does not mount. A tool that is missing is no failure: the log is then "unknown". */
   getFileSystem(args: { readonly node: string; readonly device: string }): Promise<FileSystem>;
+  /** Undefined where LVM is not installed. */
+  findLvm(node: string): Promise<LvmSeen | undefined>;
   /** Undefined if it was never begun, or is not over yet. */
   findTried(args: {
     readonly node: string;
@@ -103,6 +133,16 @@ export interface NodesReads {
     readonly run: string;
     readonly name: string;
   }): Promise<HookEnd | undefined>;
+  /**
+   * How much was written to a disk, and discarded on it, since the kernel met it (when it was attached, or at the boot), by
+   * whatever way. Sectors; nothing where the kernel does not count discards.
+   */
+  getDiskWrites(args: {
+    readonly node: string;
+    readonly device: string;
+  }): Promise<{ readonly written: number; readonly discarded: number | undefined }>;
+  /** Those that this run has begun since the node's last boot, by name. */
+  listReadings(args: { readonly node: string; readonly run: string }): Promise<readonly Reading[]>;
 }
 
 /** `fence` is a number as text, so that a plan can leave it open: who takes a run over has a later one. */
@@ -189,6 +229,32 @@ export interface NodesWrites {
     readonly env: { readonly [variable: string]: string };
     readonly argv: readonly string[];
   };
+  /**
+   * Begins to read a whole disk, and answers when that is begun; nothing is written to it. It outlives the connection, and
+   * ends with the boot. Begun once, it is not begun again under that name. Fails if the node's boot is not `boot`: the
+   * device's name holds for that one.
+   */
+  startReading: {
+    readonly node: string;
+    readonly run: string;
+    readonly name: string;
+    readonly boot: string;
+    readonly device: string;
+    readonly sizeBytes: number;
+  };
+  /** Ends all that this run reads there, and forgets it; answers when no disk is held by it any more. Nothing there: no change. */
+  stopReadings: { readonly node: string; readonly run: string };
+  /** Puts a device into LVM's devices file, if there is one, and activates the volume group on it. Active: no change. */
+  showToLvm: { readonly node: string; readonly device: string };
+  /** Puts these lines into the devices file again, where one is missing; one a line. No such file: no change. */
+  keepLvmEntries: { readonly node: string; readonly entries: string };
+  /** Deactivates the volume group on a device, and takes the device out of the devices file. Not seen by LVM: no change. */
+  hideFromLvm: { readonly node: string; readonly device: string };
+  /**
+   * Gives the volume group on a device this name and ids of its own, so that it cannot be taken for its original, and
+   * activates it. Writes LVM's own data on the device, and nothing into a file system. Has the name already: only activated.
+   */
+  importVolumeGroup: { readonly node: string; readonly device: string; readonly name: string };
   /** Unmounts whatever is mounted below the folder, and takes it away. Gone already: no change. */
   clearFolder: { readonly node: string; readonly folder: string };
 }
@@ -196,14 +262,18 @@ export interface NodesWrites {
 export const nodesContract: { readonly [M in keyof (NodesReads & NodesWrites)]: Contract } = {
   getBoot: { kind: "read" },
   findBoot: { kind: "read" },
+  getMachineId: { kind: "read" },
   listBlockDevices: { kind: "read" },
   resolvePath: { kind: "read" },
   listHolders: { kind: "read" },
   getMarker: { kind: "read" },
   listMounts: { kind: "read" },
   getFileSystem: { kind: "read" },
+  findLvm: { kind: "read" },
   findTried: { kind: "read" },
   findHook: { kind: "read" },
+  getDiskWrites: { kind: "read" },
+  listReadings: { kind: "read" },
   takeMarker: { kind: "write", repeat: "look", visibleWithinMs: 0, limitMs: 60_000 },
   // Sent after a takeover only, as often as a node is met that still has the old fence.
   adoptMarker: { kind: "write", repeat: "safe", visibleWithinMs: 0, limitMs: 60_000, renewal: true },
@@ -226,6 +296,12 @@ export const nodesContract: { readonly [M in keyof (NodesReads & NodesWrites)]: 
     visibleWithinMs: 0,
     limitMs: (longestHookSeconds + 60) * 1000,
   },
+  startReading: { kind: "write", repeat: "safe", visibleWithinMs: 0, limitMs: 60_000 },
+  stopReadings: { kind: "write", repeat: "safe", visibleWithinMs: 0, limitMs: 3 * 60_000 },
+  showToLvm: { kind: "write", repeat: "safe", visibleWithinMs: 0, limitMs: 5 * 60_000 },
+  keepLvmEntries: { kind: "write", repeat: "safe", visibleWithinMs: 0, limitMs: 60_000 },
+  hideFromLvm: { kind: "write", repeat: "safe", visibleWithinMs: 0, limitMs: 5 * 60_000 },
+  importVolumeGroup: { kind: "write", repeat: "safe", visibleWithinMs: 0, limitMs: 10 * 60_000 },
   clearFolder: { kind: "write", repeat: "safe", visibleWithinMs: 0, limitMs: 10 * 60_000 },
 };
 

@@ -166,6 +166,11 @@ export function placeTags(run: string, cluster: string, place: Place, at: string
   };
 }
 
+/** Whether all of these tags are there, with these values; others may be there too. */
+export function hasTags(tags: Tags | undefined, wanted: Tags): boolean {
+  return Object.entries(wanted).every(([key, value]) => tags?.[key] === value);
+}
+
 /** Where the data volumes of a node that is bare belong: of several that were in one place, the last. */
 export async function findBarePlaces(world: World, node: string): Promise<readonly Place[]> {
   const found = await world.cloud.findVolumes({

@@ -1,10 +1,12 @@
 /**
- * Which volumes carry the mirrors: the chain volume id ↔ NVMe serial (or letter and size on Xen) ↔ partition ↔ the
- * cluster's own configuration (design 4 "Devices", reference aws-ebs 7). A proof holds for one boot id.
+ * Which volumes carry the mirrors: the chain volume id ↔ NVMe serial (or letter and size on Xen) ↔ partition, or physical
+ * volume, volume group and logical volume ↔ the cluster's own configuration (design 4 "Devices", reference aws-ebs 7). A
+ * proof holds for one boot id. A volume group has one physical volume: one over several is cut and swapped as a whole or
+ * not at all, and which of its parts are whose nobody could tell by looking at one volume.
  */
 import { Failure } from "../errors.ts";
 import type { Instance, Volume } from "../ports/cloud.ts";
-import type { BlockDevice } from "../ports/nodes.ts";
+import type { BlockDevice, LvmSeen } from "../ports/nodes.ts";
 import type { RoleMirror } from "./roles.ts";
 import type { World } from "./step.ts";
 
@@ -14,6 +16,8 @@ export interface MirrorVolume {
   /** As configured in the cluster. */
   readonly path: string;
   readonly volume: string;
+  /** Of a logical volume: its group and its name, as "vg_md1/data". */
+  readonly logical?: string;
 }
 
 export interface VolumesFound {
@@ -34,14 +38,16 @@ export async function findMirrorVolumes(
   const instance = await world.cloud.getInstance(world.instanceOf(node));
   const attached = await world.cloud.getVolumes(instance.attachments.map((attachment) => attachment.volume));
   const devices = await world.nodes.listBlockDevices(node);
+  const lvm = devices.some(({ type }) => type === "lvm") ? await world.nodes.findLvm(node) : undefined;
   const partitions: MirrorVolume[] = [];
   for (const mirror of mirrors) {
     for (const part of ["data", "cluster"] as const) {
       const path = (part === "data" ? mirror.dataPartition : mirror.clusterPartition)[node];
       if (path === undefined)
         throw new Failure("precondition", `${mirror.name} has no ${part} partition configured for ${node}`);
-      const disk = await findDisk(world, node, mirror, path, devices);
-      partitions.push({ mirror: mirror.name, part, path, volume: volumeOf(node, disk, instance, attached) });
+      const { disk, logical } = await findDisk(world, node, mirror, path, devices, lvm);
+      const volume = volumeOf(node, disk, instance, attached);
+      partitions.push({ mirror: mirror.name, part, path, volume, ...(logical !== undefined && { logical }) });
     }
   }
   const volumes = [...new Set(partitions.map((partition) => partition.volume))];
@@ -61,22 +67,49 @@ async function findDisk(
   mirror: RoleMirror,
   path: string,
   devices: readonly BlockDevice[],
-): Promise<BlockDevice> {
+  lvm: LvmSeen | undefined,
+): Promise<{ readonly disk: BlockDevice; readonly logical?: string }> {
   const real = await world.nodes.resolvePath({ node, path });
   const device = devices.find((candidate) => candidate.path === real);
   if (!device)
     throw new Failure("precondition", `${node}: ${path} of ${mirror.name} is no block device there`, {
-      hint: "compare `lsblk` on that node with the mirror's settings in the cluster",
+      hint: "compare `lsblk` on that node with the mirror's settings in the cluster; of a logical volume, also `lvs` and `lvmdevices`",
     });
-  if (device.type !== "part" && device.type !== "disk")
-    throw new Failure(
-      "unsupported",
-      `${node}: ${path} of ${mirror.name} is a ${device.type} device (${device.path}); device-mapper devices are not supported yet`,
-    );
-  const disk =
-    device.type === "disk" ? device : devices.find((candidate) => device.under.includes(candidate.path));
+  const place = `${path} of ${mirror.name}`;
+  const wrong = (what: string) => new Failure("unsupported", `${node}: ${place} ${what}`);
+  if (device.type !== "part" && device.type !== "disk" && device.type !== "lvm")
+    throw wrong(`is a ${device.type} device (${device.path}); of the device mapper's, only LVM is supported`);
+  const disks = disksUnder(device, devices);
+  const [disk] = disks;
   if (!disk) throw new Failure("precondition", `${node}: the disk under ${device.path} cannot be found`);
-  return disk;
+  if (device.type !== "lvm") return { disk };
+  if (disks.length > 1)
+    throw wrong(
+      `lies on ${disks.length} disks (${disks.map((each) => each.path).join(", ")}): a logical volume over several is not supported`,
+    );
+  const strange = between(device, devices).find(({ type }) => type !== "lvm" && type !== "part");
+  if (strange) throw wrong(`lies on the ${strange.type} device ${strange.path}, which is not supported`);
+  const logical = lvm?.logical.find((each) => each.device === device.path);
+  if (!logical)
+    throw new Failure("precondition", `${node}: ${place} is a logical volume that \`lvs\` does not list`);
+  const physical = (lvm?.physical ?? []).filter(({ group }) => group === logical.group);
+  if (physical.length !== 1)
+    throw wrong(
+      `lies in the volume group ${logical.group}, which has ${physical.length} physical volumes (${physical.map((each) => each.device).join(", ")}); supported is one`,
+    );
+  return { disk, logical: `${logical.group}/${logical.name}` };
+}
+
+function disksUnder(device: BlockDevice, devices: readonly BlockDevice[]): readonly BlockDevice[] {
+  if (device.type === "disk") return [device];
+  const below = devices.filter(({ path }) => device.under.includes(path));
+  return [...new Set(below.flatMap((each) => disksUnder(each, devices)))];
+}
+
+/** What lies between a device and its disk: a partition; for a thin volume also the pool. */
+function between(device: BlockDevice, devices: readonly BlockDevice[]): readonly BlockDevice[] {
+  const below = devices.filter(({ path, type }) => device.under.includes(path) && type !== "disk");
+  return below.flatMap((each) => [each, ...between(each, devices)]);
 }
 
 /** Whether this disk is that volume: by its serial, which is the volume id without its dash, or on Xen by letter and size
@@ -113,6 +146,19 @@ export function contentOf(partitions: readonly MirrorVolume[], volume: string): 
     .filter((partition) => partition.volume === volume)
     .map(({ mirror, part }) => `${mirror}:${part}`)
     .join("+");
+}
+
+/**
+ * Which logical volumes on a volume hold the mirrors' data, in the words of a tag: "md1:data=vg_md1/data"; empty without LVM.
+ * What does not fit a tag (256 characters) is left out as a whole: half a name would be another one's.
+ */
+export function layoutOf(partitions: readonly MirrorVolume[], volume: string): string {
+  const layout = partitions
+    .flatMap(({ mirror, part, logical, volume: on }) =>
+      on === volume && part === "data" && logical !== undefined ? [`${mirror}:data=${logical}`] : [],
+    )
+    .join("+");
+  return layout.length > 256 ? "" : layout;
 }
 
 /** After a boot, before anything starts the mirror: the same partitions still lie on the same volumes. */

@@ -9,6 +9,19 @@ export interface DrillSetting {
   readonly checks: readonly DrillCheck[];
 }
 
+/** What the inventory says of a staging cluster. Plain JSON: it is kept with each plan. */
+export interface StagingSetting {
+  /** The cluster whose points are restored there, and its nodes with their instances. */
+  readonly of: string;
+  readonly production: { readonly [node: string]: string };
+  /** Nothing that runs there can reach production, or its clients: so groups may be started. */
+  readonly isolated: boolean;
+  /** Addresses, names and ids that both clusters may have. */
+  readonly shares: readonly string[];
+  readonly targetMinutes: number | null;
+  readonly checks: readonly DrillCheck[];
+}
+
 interface Common {
   readonly name: string;
   readonly seconds: number;

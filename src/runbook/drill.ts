@@ -20,8 +20,11 @@ export interface Judged {
 
 export const drillTag = "runbook:drill";
 
-export function drillOf(world: Pick<World, "settings">): DrillSetting {
-  const { drill } = world.settings;
+export function drillOf(world: Pick<World, "settings" | "members" | "instanceOf">): DrillSetting {
+  const { drill, staging } = world.settings;
+  // On staging one node is enough to look at the content of a point.
+  const [node = ""] = world.members;
+  if (staging) return { ...staging, node, instance: world.instanceOf(node) };
   invariant(drill, "a drill without its setting");
   return drill;
 }
@@ -89,7 +92,7 @@ export interface DrillPlace {
 }
 
 /** `/dev/sd[f-p]` are those that EC2 advises (reference aws-ebs 7). */
-const deviceNames = [..."fghijklmnop"].map((letter) => `/dev/sd${letter}`);
+export const deviceNames = [..."fghijklmnop"].map((letter) => `/dev/sd${letter}`);
 
 export const drillPlaces = check<readonly DrillPlace[]>(
   "Each snapshot of the point has its place on the scratch node",
@@ -317,21 +320,43 @@ export interface DrillTimes {
 
 /** How long the restore took, by phase, and how old the point was. Time in which nobody was at work on the drill counts. */
 export function sayNumbers(times: DrillTimes): readonly string[] {
-  const { begun, ready, found, mounted, checked, targetMinutes } = times;
-  const total = checked - begun;
-  const phases = [
-    `volumes ${span(ready - begun)}`,
-    `attached and found ${span(found - ready)}`,
-    `mounted ${span(mounted - found)}`,
-    `checked ${span(checked - mounted)}`,
-  ];
+  const { begun, ready, found, mounted, checked, cutAt, targetMinutes } = times;
+  return sayPhases({
+    begun,
+    phases: [
+      ["volumes", ready],
+      ["attached and found", found],
+      ["mounted", mounted],
+      ["checked", checked],
+    ],
+    cutAt,
+    targetMinutes,
+  });
+}
+
+/** Each phase with the instant of its end; one that never came to be has none. */
+export function sayPhases(times: {
+  readonly begun: number;
+  readonly phases: readonly (readonly [string, number | undefined])[];
+  readonly cutAt: string;
+  readonly targetMinutes: number | null;
+}): readonly string[] {
+  const { begun, cutAt, targetMinutes } = times;
+  const said: string[] = [];
+  let last = begun;
+  for (const [name, end] of times.phases) {
+    if (end === undefined) continue;
+    said.push(`${name} ${span(end - last)}`);
+    last = end;
+  }
+  const total = last - begun;
   const target =
     targetMinutes === null
       ? "no target is set"
       : `the target is ${targetMinutes} min: ${total <= targetMinutes * 60_000 ? "met" : "missed"}`;
   return [
-    `recovery time ${span(total)} (${phases.join(", ")}); ${target}`,
-    `the point was ${span(begun - Date.parse(times.cutAt))} old`,
+    `recovery time ${span(total)} (${said.join(", ")}); ${target}`,
+    `the point was ${span(begun - Date.parse(cutAt))} old`,
   ];
 }
 

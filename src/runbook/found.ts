@@ -140,6 +140,7 @@ function unknownSetUp(world: World): SetUp {
     synchronous: true,
     dataPartition: {},
     clusterPartition: {},
+    ownPartitions: [],
   };
   return {
     nodes: world.members,

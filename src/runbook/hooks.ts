@@ -30,9 +30,10 @@ export interface Hooked {
 export function mayHook({
   cloudOnly,
   onScratch,
+  onStaging,
   takesOver,
-}: Pick<Runbook, "cloudOnly" | "onScratch" | "takesOver">) {
-  return !cloudOnly && !onScratch && !takesOver;
+}: Pick<Runbook, "cloudOnly" | "onScratch" | "onStaging" | "takesOver">) {
+  return !cloudOnly && !onScratch && !onStaging && !takesOver;
 }
 
 /** The list with its hooks. `first` is the place of its first entry that is no check. */

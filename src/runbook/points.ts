@@ -12,6 +12,8 @@ export interface PointSnapshot {
   readonly volume: string;
   /** What of the mirrors it holds, as "md1:data+md1:cluster"; empty for a point that does not say. */
   readonly holds: string;
+  /** Which of its logical volumes are the mirrors', as "md1:data=vg_md1/data"; only of mirrors on LVM. */
+  readonly layout?: string;
   readonly sizeGiB: number;
   readonly encrypted: boolean;
   readonly state: Snapshot["state"];
@@ -54,6 +56,11 @@ export interface Point {
 export const droppedTag = "runbook:dropped";
 /** On any snapshot of a set, with a reason as its value: no prune deletes it. */
 export const holdTag = "runbook:hold";
+
+/** The cluster whose points are meant: on a staging cluster, those of the one that it belongs to. */
+function clusterOfPoints({ clusterName, settings }: Pick<World, "clusterName" | "settings">): string {
+  return settings.staging?.of ?? clusterName;
+}
 
 /** All points of a cluster that the cloud knows, newest first. */
 export async function listPoints(world: Pick<World, "cloud" | "clusterName">): Promise<readonly Point[]> {
@@ -109,6 +116,7 @@ export function pointOf(point: string, snapshots: readonly Snapshot[]): Point {
       id: snapshot.id,
       volume: snapshot.volume,
       holds: snapshot.tags["runbook:holds"] ?? "",
+      ...(snapshot.tags["runbook:layout"] !== undefined && { layout: snapshot.tags["runbook:layout"] }),
       sizeGiB: snapshot.sizeGiB,
       encrypted: snapshot.encrypted,
       state: snapshot.state,
@@ -180,10 +188,11 @@ export function sayLacks({ lacks, snapshots }: Point): string {
 /** The point that the parameter `point` names; "newest" is the newest from which a restore could work. */
 export const pointFound = check<Point>("The recovery point is there, and whole", async (world) => {
   const wanted = world.params["point"] ?? "newest";
-  const points = await listPoints(world);
+  const clusterName = clusterOfPoints(world);
+  const points = await listPoints({ cloud: world.cloud, clusterName });
   const [newest] = points;
   if (newest === undefined)
-    throw new Failure("precondition", `there is no recovery point of ${world.clusterName} in the cloud`, {
+    throw new Failure("precondition", `there is no recovery point of ${clusterName} in the cloud`, {
       hint: "look at `runbook points`, at the region, and at the name of the cluster in the inventory",
     });
   if (wanted === "newest") {
@@ -191,13 +200,13 @@ export const pointFound = check<Point>("The recovery point is there, and whole",
     if (whole) return whole;
     throw new Failure(
       "precondition",
-      `no recovery point of ${world.clusterName} is whole; of the newest, ${newest.point}, ${sayLacks(newest)}`,
+      `no recovery point of ${clusterName} is whole; of the newest, ${newest.point}, ${sayLacks(newest)}`,
       { hint: "wait until its copies are complete" },
     );
   }
   const found = points.find(({ point }) => point === wanted);
   if (!found)
-    throw new Failure("precondition", `there is no recovery point ${wanted} of ${world.clusterName}`, {
+    throw new Failure("precondition", `there is no recovery point ${wanted} of ${clusterName}`, {
       hint: `there are ${points
         .slice(0, 5)
         .map(({ point, cutAt }) => `${point} (${cutAt})`)

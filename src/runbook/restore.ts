@@ -350,6 +350,7 @@ export const restoreRights = check("The cloud grants what the restore will ask f
           zone,
           device,
           fastRestore: world.params["warm"] === "fast",
+          ...(world.settings.staging && { marked: [snapshot] }),
           tags: sampleTags(world),
         })),
       );
@@ -389,16 +390,24 @@ export async function nothingRuns(
   for (const node of world.members) {
     if (["stopped", "terminated"].includes(await powerOf(world, node))) continue;
     if (seenBefore && (await world.nodes.findBoot(node)) === undefined) continue;
-    const service = await world.cluster.getService(node);
-    if (!service.running) continue;
-    const state: ClusterState = await world.cluster.getState(node);
-    const busy = groups.some((group) => {
-      const found = state.groups[group];
-      return found !== undefined && (found.status !== "offline" || found.node !== undefined);
-    });
-    if (busy) return false;
+    try {
+      if (await runsOn(world, node, groups)) return false;
+    } catch (thrown) {
+      // It went down between the two questions.
+      const silent = thrown instanceof Failure && ["unavailable", "timeout"].includes(thrown.kind);
+      if (!silent || !seenBefore) throw thrown;
+    }
   }
   return true;
+}
+
+async function runsOn(world: World, node: string, groups: readonly string[]): Promise<boolean> {
+  if (!(await world.cluster.getService(node)).running) return false;
+  const state: ClusterState = await world.cluster.getState(node);
+  return groups.some((group) => {
+    const found = state.groups[group];
+    return found !== undefined && (found.status !== "offline" || found.node !== undefined);
+  });
 }
 
 /** Of one side alone: where the volumes of the other one lie, so that they are proven before its mirror is started. */

@@ -25,6 +25,8 @@ export interface RoleMirror {
   readonly synchronous: boolean;
   readonly dataPartition: { readonly [node: string]: string };
   readonly clusterPartition: { readonly [node: string]: string };
+  /** Nodes that have partitions set for themselves alone. */
+  readonly ownPartitions: readonly string[];
 }
 
 export const roles = check<Roles>(
@@ -86,6 +88,7 @@ export function mirrorsOf(config: ClusterConfig): readonly RoleMirror[] {
     synchronous: mirror.synchronous,
     dataPartition: mirror.dataPartition,
     clusterPartition: mirror.clusterPartition,
+    ownPartitions: mirror.ownPartitions,
   }));
 }
 

@@ -4,9 +4,10 @@
  */
 import type { Cloud, Tags } from "../ports/cloud.ts";
 import type { Cluster } from "../ports/cluster-manager.ts";
+import type { Production } from "../ports/calls.ts";
 import type { Request } from "../ports/driver.ts";
 import type { Nodes } from "../ports/nodes.ts";
-import type { DrillCheck, DrillSetting } from "./drill-setting.ts";
+import type { DrillCheck, DrillSetting, StagingSetting } from "./drill-setting.ts";
 import type { HookSetting } from "./hook-setting.ts";
 
 /** What a step can see and ask for. The same for every procedure. */
@@ -14,6 +15,8 @@ export interface World {
   readonly cluster: Cluster;
   readonly cloud: Cloud;
   readonly nodes: Nodes;
+  /** Of a drill on staging: the cluster that the point is of, to be looked at, and never to be touched. */
+  readonly production?: Production;
   /** The inventory's name of the cluster. */
   readonly clusterName: string;
   /** Both nodes, as the inventory names them; the cluster's configuration gives their order. */
@@ -65,8 +68,10 @@ export interface Settings {
   readonly deadManMinutes: number;
   readonly leaseMinutes: number;
   readonly copyHours: number;
-  /** What a drill needs; set for a runbook that says `onScratch`, and for no other. */
+  /** What a drill needs; set for a runbook that says `onScratch` or `usesScratch`, and for no other. */
   readonly drill?: DrillSetting;
+  /** What a drill on a staging cluster needs; set for a runbook that says `onStaging`, and for no other. */
+  readonly staging?: StagingSetting;
   /** What the inventory wants to find after a restore. */
   readonly checks?: readonly DrillCheck[];
   /** Own commands around the phases of a runbook, in the inventory's order. */
@@ -251,6 +256,10 @@ export interface RunbookSpec<P extends Params = Params> {
    * nodes of the cluster may be off.
    */
   readonly onScratch?: true;
+  /** With these parameters it uses the cluster's scratch node too, beside the nodes of the cluster. */
+  readonly usesScratch?: (params: P) => boolean;
+  /** It works on a cluster that the inventory calls the staging of another one, whose points it restores there. */
+  readonly onStaging?: true;
   /**
    * It takes over what a dead run left on the nodes, and begins where a node does not answer (take-over.ts). Only for what
    * brings nearer to normal with each of its steps, since it has no journal of that run.
@@ -293,6 +302,8 @@ export interface Runbook {
   readonly params: { readonly [name: string]: ParamSpec };
   readonly cloudOnly: boolean;
   readonly onScratch: boolean;
+  readonly onStaging: boolean;
+  readonly usesScratch: (params: Params) => boolean;
   readonly takesOver: boolean;
   readonly planHolds: number;
   readonly steps: (params: Params) => { readonly [key: string]: Entry };
@@ -305,6 +316,8 @@ export function runbook<P extends Params = Params>(spec: RunbookSpec<P>): Runboo
     params: spec.params ?? {},
     cloudOnly: spec.cloudOnly ?? false,
     onScratch: spec.onScratch ?? false,
+    onStaging: spec.onStaging ?? false,
+    usesScratch: (spec.usesScratch ?? (() => false)) as unknown as Runbook["usesScratch"],
     takesOver: spec.takesOver ?? false,
     planHolds: spec.planHolds ?? hours(24),
     steps: spec.steps as unknown as Runbook["steps"],

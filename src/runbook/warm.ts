@@ -3,11 +3,12 @@
  * (reference aws-ebs 5). A volume that is made without a whole credit is made the slow way, and nobody says so.
  */
 import { Failure } from "../errors.ts";
+import { drillOf } from "./drill.ts";
 import { swaps, type Swap } from "./restore.ts";
 import { check, hours, minutes, type World } from "./step.ts";
 
-/** How the new volumes get their content: on first touch, by fast restore, or at a rate that is paid for. */
-export const warmUps = ["none", "fast", "rate"] as const;
+/** How the new volumes get their content: on first touch, by fast restore, at a rate that is paid for, or read through. */
+export const warmUps = ["none", "fast", "rate", "read"] as const;
 export type WarmUp = (typeof warmUps)[number];
 
 /** One snapshot in one zone: what fast restore is switched on for. */
@@ -76,6 +77,37 @@ export function rateTime(planned: readonly Pick<Swap, "snapshotGiB">[], mibPerSe
   return Math.max(0, ...planned.map(({ snapshotGiB }) => ((snapshotGiB * 1024) / mibPerSecond) * 1000));
 }
 
+/** What a gp3 gives that was made without a throughput of its own (from memory): it cannot be read faster. */
+const plainMiBps = 125;
+/** Slower than this, nobody should wait without being asked. No source tells how fast blocks come over when touched. */
+const slowestMiBps = 10;
+
+type Read = Pick<Swap, "sizeGiB" | "throughputMiBps">;
+
+/** All are read side by side, so that the slowest counts; each at its own throughput, as if it were whole. Milliseconds. */
+export function readingTime(planned: readonly Read[]): number {
+  return Math.max(
+    0,
+    ...planned.map(({ sizeGiB, throughputMiBps }) => readAt(sizeGiB, throughputMiBps ?? plainMiBps)),
+  );
+}
+
+/** For how long it is waited for at the longest. Milliseconds. */
+export function readingWithin(planned: readonly Read[]): number {
+  return Math.max(0, ...planned.map(({ sizeGiB }) => readAt(sizeGiB, slowestMiBps)));
+}
+
+function readAt(sizeGiB: number, mibPerSecond: number): number {
+  return ((sizeGiB * 1024) / mibPerSecond) * 1000;
+}
+
+/** The reference has "minutes to hours" for it, and no rate: so this is the least, and a rate to compare with. */
+function readingTold(planned: readonly Swap[]): string {
+  const least = inMinutes(readingTime(planned));
+  const sold = inMinutes(Math.max(0, ...planned.map(({ sizeGiB }) => readAt(sizeGiB, 100))));
+  return `at least ${least}, by the volumes' own throughput; how fast blocks come over when they are touched, the cloud promises nobody (no history; at 100 MiB/s, the lowest rate that it sells, ${sold})`;
+}
+
 export function rateOf(world: Pick<World, "params">): number {
   return Number(world.params["rate"]);
 }
@@ -113,11 +145,23 @@ export const warmTold = check<{ readonly told: readonly string[] }>(
           ],
         };
       }
+      case "read":
+        return {
+          told: [
+            `the new volumes are read through after the swap, and the service is out meanwhile: ${readingTold(planned)}; it costs time only`,
+          ],
+        };
+      case "helper":
+        return {
+          told: [
+            `the new volumes are read through on ${drillOf(world).node}, before the outage: ${readingTold(planned)}; it costs time only`,
+          ],
+        };
       case undefined:
       default:
         return {
           told: [
-            "the new volumes come over from the snapshot block by block, as they are first touched: for hours the disks are slow, and a monitor of theirs may take that for a fault; --param warm=fast or warm=rate fills them before the outage",
+            "the new volumes come over from the snapshot block by block, as they are first touched: for hours the disks are slow, and a monitor of theirs may take that for a fault; --param warm=fast or warm=rate fills them before the outage, warm=read within it",
           ],
         };
     }

@@ -2,7 +2,7 @@
 export { Failure } from "../errors.ts";
 export type { Snapshot, Instance, Volume, Tags } from "../ports/cloud.ts";
 export type { ClusterState, MirrorState } from "../ports/cluster-manager.ts";
-export { bareTold, bareVolumes, findBarePlaces, nodesOff, placeTags, type Place } from "./bare.ts";
+export { bareTold, bareVolumes, findBarePlaces, hasTags, nodesOff, placeTags, type Place } from "./bare.ts";
 export { holdBooted } from "./house.ts";
 export { judge, type Consistency, type Evidence } from "./consistency.ts";
 export {
@@ -10,10 +10,20 @@ export {
   contentOf,
   findMirrorVolumes,
   isDiskOf,
+  layoutOf,
   type MirrorVolume,
   type VolumesFound,
 } from "./devices.ts";
-export type { DrillCheck, DrillSetting } from "./drill-setting.ts";
+export {
+  mayServe,
+  pathsOfProduction,
+  stagingApart,
+  stagingOf,
+  stagingSeen,
+  stagingTold,
+  stagingWhole,
+} from "./staging.ts";
+export type { DrillCheck, DrillSetting, StagingSetting } from "./drill-setting.ts";
 export {
   commandOf,
   dataMirrorsIn,
@@ -28,6 +38,7 @@ export {
   judgeMount,
   sayJudged,
   sayNumbers,
+  sayPhases,
   scratchClean,
   verdictOf,
   type DrillPlace,
@@ -47,6 +58,7 @@ export {
   type Found,
   type SetUp,
 } from "./found.ts";
+export { helperFits, helperHeld, helperReleased, helperRights } from "./helper.ts";
 export { later } from "./later.ts";
 export {
   leftByRestore,
@@ -56,6 +68,25 @@ export {
   takenBack,
   type LeftByRestore,
 } from "./left-by-restore.ts";
+export {
+  mirrorsAfter,
+  pathsOfOldVolumes,
+  pathsOfPoint,
+  pathTagKeys,
+  pathTags,
+  type PathChange,
+  type PathChanges,
+  type Paths,
+} from "./mirror-paths.ts";
+export {
+  candidatesOn,
+  logicalIn,
+  lvmFound,
+  missingEntries,
+  physicalOn,
+  physicalType,
+  type OnLvm,
+} from "./lvm.ts";
 export {
   contentTestTag,
   droppedTag,
@@ -157,6 +188,7 @@ export {
   pairsOf,
   rateOf,
   rateTime,
+  readingWithin,
   warmTold,
   warmUps,
   type Pair,

@@ -30,12 +30,38 @@ export interface Setting {
  * members (markers, fences, looks at what is held) is done there, and nothing can be sent to a node of the cluster.
  */
 export function settingFor(
-  runbook: Pick<Runbook, "cloudOnly" | "onScratch" | "takesOver" | "title">,
+  runbook: Pick<Runbook, "cloudOnly" | "onScratch" | "onStaging" | "takesOver" | "title"> &
+    Partial<Pick<Runbook, "usesScratch">>,
   setting: Setting,
 ): Setting {
-  const { drill, hooks, ...settings } = setting.settings;
+  const { drill, hooks, staging, ...settings } = setting.settings;
+  if (runbook.onStaging) {
+    if (staging === undefined)
+      throw new Failure(
+        "precondition",
+        `the inventory does not say of which cluster ${setting.clusterName} is the staging cluster`,
+        {
+          hint: "name the staging cluster, and give it `staging: {of: …}` (docs/reference/drill-staging.md)",
+        },
+      );
+    return { ...setting, settings: { ...settings, staging, checks: staging.checks } };
+  }
+  const uses = runbook.usesScratch?.(setting.params) === true;
+  if (uses && drill === undefined)
+    throw new Failure(
+      "precondition",
+      `the inventory has no \`drill\` for ${setting.clusterName}: nothing says which machine is the scratch node`,
+      { hint: "name a scratch node in it (docs/reference/drill.md), or choose another --param warm=" },
+    );
   if (!runbook.onScratch)
-    return { ...setting, settings: { ...settings, ...(hooks && mayHook(runbook) && { hooks }) } };
+    return {
+      ...setting,
+      settings: {
+        ...settings,
+        ...(hooks && mayHook(runbook) && { hooks }),
+        ...(uses && drill && { drill }),
+      },
+    };
   if (drill === undefined)
     throw new Failure(
       "precondition",

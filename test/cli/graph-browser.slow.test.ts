@@ -1,8 +1,5 @@
 /** Pictures of runbooks as a browser draws them, with its own fonts: nothing is fetched, and no text runs out of its box. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { expect, it } from "vitest";
 
 import backupBoth from "../../runbooks/backup-both.ts";
 import backupStandby from "../../runbooks/backup-standby.ts";
@@ -12,8 +9,7 @@ import restore from "../../runbooks/restore.ts";
 import { drawRunbook } from "../../src/cli/graph-svg.ts";
 import { layOut, readParams } from "../../src/runbook/list.ts";
 import { eachNode, minutes, runbook, said, step, together, type Runbook } from "../../src/runbook/step.ts";
-import { noChromium, openBrowser, type Browser } from "../support/browser.ts";
-import { leaveOut } from "../support/sshd.ts";
+import { describeInBrowser } from "../support/page-browser.ts";
 
 const titled = (title: string) =>
   step({ title, done: async () => undefined, do: async () => undefined, within: minutes(1) });
@@ -63,24 +59,14 @@ const lookForTrouble = `(() => {
   return { trouble, texts: document.querySelectorAll("text.title").length, boxes: boxes.length };
 })()`;
 
-describe.skipIf(leaveOut(noChromium))("in a browser", () => {
-  const folder = mkdtempSync(join(tmpdir(), "runbook-graph-"));
-  let browser: Browser;
-  beforeAll(async () => {
-    browser = await openBrowser();
-  });
-  afterAll(async () => {
-    await browser?.close();
-    rmSync(folder, { recursive: true, force: true });
-  });
-
+describeInBrowser((pages) => {
   it.each(books)(
     "%s fetches nothing, and all its texts are whole and in their boxes",
     async (name, book, given, members) => {
       const params = readParams(book, { ...given });
       const stages = layOut(book, params, members);
-      const file = join(folder, "graph.svg");
-      writeFileSync(file, drawRunbook({ name, title: book.title, params, stages }));
+      const { browser } = pages;
+      const file = pages.put("graph.svg", drawRunbook({ name, title: book.title, params, stages }));
       const seen = await browser.open(file, 1000);
       expect(seen).toEqual({ requests: [], console: [] });
       const found = (await browser.evaluate(lookForTrouble)) as {

@@ -13,7 +13,7 @@ import { openStage, type Stage } from "./play.ts";
 
 const tag = "/sys/devices/virtual/dmi/id/board_asset_tag";
 let stage: Stage;
-let folder: string;
+let folder = "";
 let conf: string;
 beforeAll(async () => {
   stage = await openStage({ pace: 60 });
@@ -41,8 +41,14 @@ interface Said {
 }
 
 /** As the command line does, in this process. */
-async function type(options: InitOptions, env: { readonly [name: string]: string } = {}): Promise<Said> {
+async function type(
+  options: InitOptions,
+  env: { readonly [name: string]: string } = {},
+  there?: string,
+): Promise<Said> {
+  if (folder !== "") rmSync(folder, { recursive: true, force: true });
   folder = mkdtempSync(join(tmpdir(), "runbook-init-"));
+  if (there !== undefined) writeFileSync(join(folder, "runbook.yaml"), there, { mode: 0o600 });
   const file = join(folder, "runbook.yaml");
   let out = "";
   let err = "";
@@ -102,6 +108,49 @@ test("with --lab and a node of the other cluster, it is that one's", async () =>
   ]);
 });
 
+test("--add puts another cluster below the one that is there, and tells which is meant from now on", async () => {
+  const first = await type({ lab: true });
+  const one = readFileSync(first.file, "utf8").replace(/^default: .*\n/m, "");
+  const { code, out, err, file } = await type({ lab: true, node: ["stage1"], add: true }, {}, one);
+  expect({ code, err }).toEqual({ code: 0, err: "" });
+  expect(out).toContain("cluster staging: groups failover1; mirrors md1\n");
+  expect(out).toMatch(
+    /\nThe cluster staging was added to \S+; nothing was changed on the nodes or in the cloud\.\n/,
+  );
+  expect(out).toContain("\nnote: prod is the default now: it is meant where no cluster is named\n");
+  expect(out).toMatch(/lab runbook doctor staging --inventory \S+`\n$/);
+  const is = await readInventory(file);
+  expect(is.default).toBe("prod");
+  expect(Object.keys(is.clusters)).toEqual(["prod", "staging"]);
+  expect(Object.keys(is.clusters["staging"]?.nodes ?? {})).toEqual(["stage1", "stage2"]);
+  expect(statSync(file).mode & 0o777).toBe(0o600);
+  // With a default of its own the file keeps it, and nothing is said of it.
+  const kept = one.replace("clusters:", "default: prod\nclusters:");
+  const again = await type({ lab: true, node: ["stage1"], add: true }, {}, kept);
+  expect([again.code, again.out.includes("default")]).toEqual([0, false]);
+  expect(readFileSync(again.file, "utf8").startsWith(kept.trimEnd())).toBe(true);
+});
+
+test("--add refuses a cluster that is there, what it cannot read, and what does not go with it; nothing is written", async () => {
+  const { file: first } = await type({ lab: true });
+  const one = readFileSync(first, "utf8");
+  for (const [options, there, code, sentence] of [
+    [{}, one, 4, "has a cluster prod already"],
+    [{ force: true }, one, 2, "--add is given with --force"],
+    [{ schema: true }, one, 2, "--add is given with --schema"],
+    [{}, one.replace("driver: aws", "driver: asw"), 2, "asw"],
+    [{}, undefined, 2, "to add to"],
+  ] as const) {
+    const asked = stage.received().length;
+    const said = await type({ lab: true, add: true, ...options }, {}, there);
+    expect([said.code, said.out], sentence).toEqual([code, ""]);
+    expect(said.err).toContain(sentence);
+    expect(existsSync(said.file) ? readFileSync(said.file, "utf8") : undefined).toBe(there);
+    expect(readdirSync(join(said.file, ".."))).toEqual(there === undefined ? [] : ["runbook.yaml"]);
+    // Only what the cluster is called has to be asked for; the rest is told before anybody is asked.
+    if (code === 2) expect(stage.received().length).toBe(asked);
+  }
+});
 test("both nodes given, the inventory says how they were logged in to, and doctor's drivers open with it", async () => {
   const { code, err, file } = await type({ ...wire(), node: given("server2", "server1") });
   expect({ code, err }).toEqual({ code: 0, err: "" });

@@ -2,28 +2,22 @@
 import {
   existsSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
-  rmSync,
+  realpathSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, test } from "vitest";
 
 import type { FoundCluster } from "../../src/cli/init-find.ts";
-import { inventoryText, type Written } from "../../src/cli/init-text.ts";
-import { assertPlaceable, placeInventory } from "../../src/cli/init-write.ts";
+import { assertOnlyAdded, withCluster, type Addition } from "../../src/cli/init-add.ts";
+import { addedLines, defaultLines, inventoryText, type Written } from "../../src/cli/init-text.ts";
+import { assertPlaceable, placeInventory, readExisting, replaceInventory } from "../../src/cli/init-write.ts";
 import { readInventory } from "../../src/config/inventory.ts";
-import { Failure } from "../../src/errors.ts";
-
-function folder(): string {
-  const path = mkdtempSync(join(tmpdir(), "runbook-init-"));
-  onTestFinished(() => rmSync(path, { recursive: true, force: true }));
-  return path;
-}
+import { ownFolder, refusal } from "../support/folder.ts";
 
 function found(change: Partial<FoundCluster["config"]> = {}): FoundCluster {
   const config: FoundCluster["config"] = {
@@ -32,6 +26,7 @@ function found(change: Partial<FoundCluster["config"]> = {}): FoundCluster {
     nodes: ["server1", "server2"],
     addresses: { server1: ["10.0.1.11"], server2: ["10.0.1.12"] },
     groups: [{ name: "failover1", resources: [], startsByItself: true, failsOverByItself: true }],
+    claims: [],
     mirrors: [],
     hybridDisks: [],
     savedBy: undefined,
@@ -78,19 +73,9 @@ const written = (more: Partial<Written> = {}): string =>
   });
 
 async function read(text: string) {
-  const file = join(folder(), "runbook.yaml");
+  const file = join(ownFolder(), "runbook.yaml");
   writeFileSync(file, text);
   return readInventory(file);
-}
-
-async function refusal(act: () => Promise<unknown> | void): Promise<Failure> {
-  try {
-    await act();
-  } catch (thrown) {
-    expect(thrown).toBeInstanceOf(Failure);
-    return thrown as Failure;
-  }
-  throw new Error("nothing was thrown");
 }
 
 describe("the text", () => {
@@ -174,7 +159,7 @@ describe("the file", () => {
   const schemaIn = (at: string) => ({ file: join(at, "runbook.schema.json"), text: "{}\n" });
 
   test("is put in place whole and private, with the schema beside it", async () => {
-    const at = folder();
+    const at = ownFolder();
     const file = join(at, "runbook.yaml");
     assertPlaceable(file, false);
     await placeInventory({ file, text: written() }, schemaIn(at), false);
@@ -184,7 +169,7 @@ describe("the file", () => {
   });
 
   test("that is there already is left alone, also one that came meanwhile; --force writes over it", async () => {
-    const at = folder();
+    const at = ownFolder();
     const file = join(at, "runbook.yaml");
     writeFileSync(file, "mine\n");
     for (const act of [
@@ -201,7 +186,7 @@ describe("the file", () => {
   });
 
   test("is not written where a schema of somebody's own would be overwritten", async () => {
-    const at = folder();
+    const at = ownFolder();
     const file = join(at, "runbook.yaml");
     writeFileSync(join(at, "runbook.schema.json"), "mine\n");
     const failure = await refusal(() => placeInventory({ file, text: written() }, schemaIn(at), false));
@@ -211,7 +196,7 @@ describe("the file", () => {
   });
 
   test("is not written if the product itself would not read it", async () => {
-    const at = folder();
+    const at = ownFolder();
     const file = join(at, "runbook.yaml");
     const odd = written({ found: found({ nodes: ["server 1", "server2"] }) });
     const failure = await refusal(() => placeInventory({ file, text: odd }, schemaIn(at), false));
@@ -224,7 +209,7 @@ describe("the file", () => {
   });
 
   test("needs a folder, and is no folder", async () => {
-    const at = folder();
+    const at = ownFolder();
     mkdirSync(join(at, "runbook.yaml"));
     expect(await refusal(() => assertPlaceable(join(at, "runbook.yaml"), true))).toMatchObject({
       kind: "invalid",
@@ -234,5 +219,134 @@ describe("the file", () => {
       kind: "invalid",
       message: expect.stringContaining("there is no folder") as string,
     });
+  });
+});
+
+describe("one more cluster", () => {
+  const cloud = { driver: "aws", region: "eu-west-1" } as const;
+  const more = (name: string, naming: readonly string[] = []): Addition => ({
+    name,
+    lines: addedLines({ found: found({ name }), cloud, lab: false }),
+    naming,
+  });
+  const nodes = (indent: string) =>
+    ["server1", "server2"]
+      .map((name, i) => `${indent}${name}: { address: 10.0.1.1${i}, instance: i-0123456789abcdef${i} }\n`)
+      .join("");
+  const small = (name: string, indent: string, inner = "  ") =>
+    `${indent}${name}:\n${indent}${inner}manager: clusterpro\n${indent}${inner}cloud: { driver: aws, region: eu-west-1 }\n` +
+    `${indent}${inner}nodes:\n${nodes(indent + inner + inner)}`;
+  const shapes: { readonly [name: string]: string } = {
+    "as init wrote it": written(),
+    "with other indents, and a footer": `default: a\nclusters:\n    # the first\n${small("a", "    ", "   ")}# the end\n`,
+    "with the default below": `clusters:\n${small("a", "  ")}\n\ndefault: a # the first`,
+    "with a comment on what stands below the clusters": `clusters:\n${small("a", "  ")}    #settings:\n    #  deadManMinutes: 5\n\n# The cluster that is meant:\ndefault: a\n`,
+    "without an end of line at its end": `default: a\nclusters:\n${small("a", "  ").trimEnd()}`,
+    "with the line ends of Windows": `default: a\nclusters:\n${small("a", "  ")}`.replaceAll("\n", "\r\n"),
+    "with several, and no default": `clusters:\n${small("a", " ")}${small("b", " ")}`,
+    "with an example that is switched off below the last, and a comment on its last line": `default: a\n\nclusters:\n${small("a", "  ").trimEnd()} # the last\n\n    #settings:\n    #  deadManMinutes: 5\n\n# bye\n`,
+    "with a text of several lines at its end": `default: a\nclusters:\n${small("a", "  ")}    drill:\n      scratch: { node: s, address: 10.0.1.9, instance: i-0123456789abcdef9 }\n      checks:\n        - name: one\n          on: md1\n          command: [cat, x]\n          stdout: |\n            # one\n            two\n`,
+  };
+
+  test.each(Object.entries(shapes))(
+    "comes below the others, and what was there stays to the byte: %s",
+    async (_, text) => {
+      const at = ownFolder();
+      const file = join(at, "runbook.yaml");
+      writeFileSync(file, text);
+      const existing = await readExisting(file);
+      const addition = more("staging");
+      const changed = withCluster(file, text, addition);
+      await replaceInventory(existing, changed, (is) => assertOnlyAdded(existing.inventory, is, addition));
+      const after = readFileSync(file, "utf8");
+      expect(after).toBe(changed);
+      expect(statSync(file).mode & 0o777).toBe(0o600);
+      expect(readdirSync(at)).toEqual(["runbook.yaml"]);
+      const is = await readInventory(file);
+      expect(Object.keys(is.clusters)).toEqual([...Object.keys(existing.inventory.clusters), "staging"]);
+      expect(is.clusters["staging"]?.nodes["server1"]).toMatchObject({ address: "10.0.1.11", port: 2222 });
+      const { staging: _staging, ...others } = is.clusters;
+      expect({ ...is, clusters: others }).toEqual(existing.inventory);
+      // One piece was put in, and nothing else: without it the file is what it was, but for an end of line at its end.
+      const start = [...after].findIndex((sign, i) => sign !== text[i]);
+      const cut = after.length - text.length;
+      const whole = after.slice(0, start) + after.slice(start + cut);
+      expect(whole).toBe(text);
+      // Lines of a mapping that are switched off stay with the cluster above.
+      const lines = after.split(/\r?\n/);
+      const own = lines.indexOf(lines.find((line) => /^ +staging:$/.test(line)) ?? "");
+      expect(lines.slice(own).some((line) => line.includes("deadManMinutes: 5"))).toBe(false);
+      // What is about the file, or about what comes below, stays below.
+      expect(lines.slice(0, own).filter((line) => /^# (the end|bye|The cluster)/.test(line))).toEqual([]);
+      expect(after.includes("\r\n") ? /[^\r]\n/.test(after) : false).toBe(false);
+    },
+  );
+
+  test("a file without a default gets one where two clusters need it, above its clusters", async () => {
+    const head = "# yaml-language-server: $schema=./runbook.schema.json\n";
+    for (const [text, at] of [
+      [`${head}clusters:\n${small("a", "  ")}`, 1],
+      [`${head}\n# Ours.\nclusters:\n${small("a", "  ")}`, 2],
+    ] as const) {
+      const changed = withCluster("f", text, more("staging", defaultLines("a")));
+      const lines = changed.split("\n");
+      expect(lines[0]).toBe(head.trim());
+      expect(lines.findIndex((line) => line === "default: a")).toBe(at + 1);
+      const is = await read(changed);
+      expect([is.default, Object.keys(is.clusters)]).toEqual(["a", ["a", "staging"]]);
+    }
+  });
+
+  test("is refused where its lines cannot come between, and nothing is written", async () => {
+    const one = `{ manager: clusterpro, cloud: { driver: aws, region: eu-west-1 }, nodes: { s1: { address: a, instance: i-0123456789abcdef0 }, s2: { address: b, instance: i-0123456789abcdef1 } } }`;
+    for (const text of [
+      `clusters: { a: ${one} }\n`,
+      `{ clusters: { a: ${one} } }\n`,
+      `? clusters\n: a: ${one}\n`,
+    ]) {
+      await read(text);
+      expect(await refusal(() => void withCluster("f", text, more("staging")))).toMatchObject({
+        kind: "invalid",
+        message: "no cluster can be added to f: its clusters do not stand on lines of their own",
+      });
+    }
+  });
+
+  test("is not put in place where what is there would read otherwise, or was changed meanwhile", async () => {
+    const at = ownFolder();
+    const file = join(at, "runbook.yaml");
+    writeFileSync(file, shapes["with the default below"] ?? "");
+    const existing = await readExisting(file);
+    const addition = more("staging");
+    const good = withCluster(file, existing.text, addition);
+    const only = (is: Parameters<typeof assertOnlyAdded>[1]) =>
+      assertOnlyAdded(existing.inventory, is, addition);
+    for (const [text, why] of [
+      [good.replace("10.0.1.10", "10.0.1.99"), "would not read as before"],
+      [good.replace("default: a", "default: staging"), "would not read as before"],
+      [existing.text, "would not read as before"],
+      [good.replace("region:", "regoin:"), "what was found makes no inventory"],
+    ] as const)
+      expect((await refusal(() => replaceInventory(existing, text, only))).message).toContain(why);
+    expect(readFileSync(file, "utf8")).toBe(existing.text);
+    writeFileSync(file, `${existing.text}\n# mine\n`);
+    expect(await refusal(() => replaceInventory(existing, good, only))).toMatchObject({
+      kind: "precondition",
+      message: `${file} was changed meanwhile`,
+    });
+    expect(readFileSync(file, "utf8")).toBe(`${existing.text}\n# mine\n`);
+    expect(readdirSync(at)).toEqual(["runbook.yaml"]);
+  });
+
+  test("needs an inventory that is there and can be read; a link to it stays one", async () => {
+    const at = ownFolder();
+    const link = join(at, "link.yaml");
+    const file = join(at, "runbook.yaml");
+    expect((await refusal(() => readExisting(link))).message).toBe(`there is no ${link} to add to`);
+    writeFileSync(file, "clusters:\n");
+    expect((await refusal(() => readExisting(file))).kind).toBe("invalid");
+    writeFileSync(file, written());
+    symlinkSync(file, link);
+    expect((await readExisting(link)).file).toBe(realpathSync(file));
   });
 });

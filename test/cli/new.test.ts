@@ -10,7 +10,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, describe, expect, onTestFinished, test } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
 
 import { drawRunbook } from "../../src/cli/graph-svg.ts";
 import { loadRunbook } from "../../src/cli/load.ts";
@@ -18,29 +18,14 @@ import { writeRunbook, type NewOptions } from "../../src/cli/new.ts";
 import { productFolder } from "../../src/cli/product.ts";
 import { findRunbook, listRunbooks } from "../../src/cli/source.ts";
 import { mermaid } from "../../src/engine/graph.ts";
-import { Failure } from "../../src/errors.ts";
 import { layOut, readParams, unitsOf } from "../../src/runbook/list.ts";
 import type { Simulation } from "../support/simulation.ts";
+import { ownFolder, refusal } from "../support/folder.ts";
 import { failEach, playOnce } from "../support/laws.ts";
-
-function folder(): string {
-  const path = mkdtempSync(join(tmpdir(), "runbook-new-"));
-  onTestFinished(() => rmSync(path, { recursive: true, force: true }));
-  return path;
-}
 
 const cache = mkdtempSync(join(tmpdir(), "runbook-new-cache-"));
 afterAll(() => rmSync(cache, { recursive: true, force: true }));
 const make = (name: string, options: NewOptions, cwd: string) => writeRunbook(name, options, { cwd, cache });
-
-async function refusal(act: Promise<unknown>): Promise<Failure> {
-  const thrown: unknown = await act.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  );
-  expect(thrown).toBeInstanceOf(Failure);
-  return thrown as Failure;
-}
 
 const stagesIn = async (name: string, cwd: string) => {
   const runbook = await loadRunbook(findRunbook(name, cwd), cache);
@@ -50,7 +35,7 @@ const stagesIn = async (name: string, cwd: string) => {
 
 describe("a new runbook", () => {
   test("is found, loaded and drawn as it is, and says how to go on", async () => {
-    const cwd = folder();
+    const cwd = ownFolder();
     const told = await make("mine", {}, cwd);
     expect(told).toBe(
       "The runbook is in runbooks/mine.ts. Next: change it, then `runbook graph mine` and `runbook plan mine --lab`",
@@ -81,7 +66,7 @@ describe("a new runbook", () => {
   };
 
   test("keeps the laws in the lab: it reaches its end, and whatever fails is given back", async () => {
-    const cwd = folder();
+    const cwd = ownFolder();
     await make("mine", {}, cwd);
     const play = { runbook: join(cwd, "runbooks", "mine.ts") };
     const quiet = await playOnce(play);
@@ -100,7 +85,7 @@ describe("a new runbook", () => {
 
 describe("a copy", () => {
   test("has the steps of the other one, in files of its own, and follows them wherever they are changed", async () => {
-    const cwd = folder();
+    const cwd = ownFolder();
     const told = await make("ours", { from: "resync" }, cwd);
     const files = readdirSync(join(cwd, "runbooks"), { recursive: true, encoding: "utf8" }).sort();
     expect(files).toContain("ours.ts");
@@ -124,8 +109,8 @@ describe("a copy", () => {
   });
 
   test("of a runbook that is not there is refused, and nothing is written", async () => {
-    const cwd = folder();
-    expect(await refusal(make("ours", { from: "backup-stanby" }, cwd))).toMatchObject({
+    const cwd = ownFolder();
+    expect(await refusal(() => make("ours", { from: "backup-stanby" }, cwd))).toMatchObject({
       kind: "invalid",
       message: 'there is no runbook "backup-stanby"',
     });
@@ -137,18 +122,18 @@ describe("what is there already", () => {
   test.each(["", "Mine", "a/b", "../x", "-x", "x.ts", "é", "x".repeat(64)])(
     "a bad name is refused: %j",
     async (name) => {
-      const cwd = folder();
-      expect(await refusal(make(name, { force: true }, cwd))).toMatchObject({ kind: "invalid" });
+      const cwd = ownFolder();
+      expect(await refusal(() => make(name, { force: true }, cwd))).toMatchObject({ kind: "invalid" });
       expect(readdirSync(cwd)).toEqual([]);
     },
   );
 
   test("one's own file is left alone, and written over only by --force", async () => {
-    const cwd = folder();
+    const cwd = ownFolder();
     const file = join(cwd, "runbooks", "mine.ts");
     mkdirSync(join(cwd, "runbooks"));
     writeFileSync(file, "mine\n");
-    expect(await refusal(make("mine", {}, cwd))).toMatchObject({
+    expect(await refusal(() => make("mine", {}, cwd))).toMatchObject({
       kind: "invalid",
       message: "runbooks/mine.ts is there already",
       hint: expect.stringContaining("--force") as string,
@@ -160,19 +145,19 @@ describe("what is there already", () => {
   });
 
   test("a file that a copy shares is left alone too, and then the runbook is not written either", async () => {
-    const cwd = folder();
+    const cwd = ownFolder();
     const part = join(cwd, "runbooks", "ours", "steps", "back-to-normal.ts");
     mkdirSync(join(part, ".."), { recursive: true });
     writeFileSync(part, "mine\n");
-    expect((await refusal(make("ours", { from: "resync" }, cwd))).message).toBe(
+    expect((await refusal(() => make("ours", { from: "resync" }, cwd))).message).toBe(
       "runbooks/ours/steps/back-to-normal.ts is there already",
     );
     expect(existsSync(join(cwd, "runbooks", "ours.ts"))).toBe(false);
   });
 
   test("a name of the product's would be taken by one's own, which is said first", async () => {
-    const cwd = folder();
-    const failure = await refusal(make("resync", {}, cwd));
+    const cwd = ownFolder();
+    const failure = await refusal(() => make("resync", {}, cwd));
     expect(failure).toMatchObject({
       kind: "invalid",
       message: "resync is a runbook of the product; one of yours would take its place here",
@@ -185,13 +170,13 @@ describe("what is there already", () => {
   });
 
   test("the product's own files are never written over, and one in JavaScript would hide the new one", async () => {
-    expect((await refusal(make("resync", { force: true }, productFolder))).message).toContain(
+    expect((await refusal(() => make("resync", { force: true }, productFolder))).message).toContain(
       "this is the product's own folder",
     );
-    const cwd = folder();
+    const cwd = ownFolder();
     mkdirSync(join(cwd, "runbooks"));
     writeFileSync(join(cwd, "runbooks", "mine.js"), "");
-    expect((await refusal(make("mine", { force: true }, cwd))).message).toBe(
+    expect((await refusal(() => make("mine", { force: true }, cwd))).message).toBe(
       "runbooks/mine is there already, as runbooks/mine.js",
     );
   });

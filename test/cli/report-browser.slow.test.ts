@@ -1,16 +1,12 @@
 /** Reports as a browser shows and prints them: nothing is fetched, nothing complains, and nothing runs into anything else. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 
 import type { ReportRow } from "../../src/cli/report-course.ts";
 import { readReport } from "../../src/cli/report-data.ts";
 import { renderHtml } from "../../src/cli/report-html.ts";
 import { english } from "../../src/cli/report-text-en.ts";
 import { japanese } from "../../src/cli/report-text-ja.ts";
-import { noChromium, openBrowser, type Browser } from "../support/browser.ts";
-import { leaveOut } from "../support/sshd.ts";
+import { describeInBrowser } from "../support/page-browser.ts";
 import { noon, plan, rowsAt, stuck, succeeded, upToStop, withPlan } from "./short-run.ts";
 
 const hour = 3_600_000;
@@ -41,24 +37,12 @@ const runs: { readonly [name: string]: { readonly rows: readonly ReportRow[]; re
   },
 };
 
-describe.skipIf(leaveOut(noChromium))("in a browser", () => {
-  const folder = mkdtempSync(join(tmpdir(), "runbook-report-"));
-  let browser: Browser;
-  beforeAll(async () => {
-    browser = await openBrowser();
-  });
-  afterAll(async () => {
-    await browser?.close();
-    rmSync(folder, { recursive: true, force: true });
-  });
-  const put = (html: string) => {
-    const file = join(folder, "report.html");
-    writeFileSync(file, html);
-    return file;
-  };
+describeInBrowser((pages) => {
+  const put = (html: string) => pages.put("report.html", html);
 
   /** The browser asks for things of its own, too. */
-  const ofPages = (from: number) => browser.proxied.slice(from).filter((url) => url.includes(".invalid"));
+  const ofPages = (from: number) =>
+    pages.browser.proxied.slice(from).filter((url) => url.includes(".invalid"));
 
   for (const [name, { rows, state }] of Object.entries(runs)) {
     for (const texts of [english, japanese]) {
@@ -75,19 +59,21 @@ describe.skipIf(leaveOut(noChromium))("in a browser", () => {
 
       describe(`the report of a run that is ${name}, in ${texts.lang},`, () => {
         it("asks for nothing, and leaves the console empty", async () => {
-          expect(await browser.open(put(html()), 1100)).toEqual({ requests: [], console: [] });
+          expect(await pages.browser.open(put(html()), 1100)).toEqual({ requests: [], console: [] });
         });
 
         it("is nowhere wider than its window, on a screen as on a telephone", async () => {
           for (const width of [1100, 390]) {
-            await browser.open(put(html()), width);
-            expect(await browser.evaluate("document.documentElement.scrollWidth")).toBeLessThanOrEqual(width);
+            await pages.browser.open(put(html()), width);
+            expect(await pages.browser.evaluate("document.documentElement.scrollWidth")).toBeLessThanOrEqual(
+              width,
+            );
           }
         });
 
         it("has no label in its picture that runs into the bars, or out of the picture", async () => {
-          await browser.open(put(html()), 1100);
-          const over = await browser.evaluate(`
+          await pages.browser.open(put(html()), 1100);
+          const over = await pages.browser.evaluate(`
             [...document.querySelectorAll("figure text")]
               .map((text) => ({ text: text.textContent, name: text.getAttribute("class"), box: text.getBBox() }))
               .filter(({ name, box }) =>
@@ -98,21 +84,21 @@ describe.skipIf(leaveOut(noChromium))("in a browser", () => {
 
         it("is printed with each picture on one page", async () => {
           // A4 within its margins, at 96 points an inch.
-          await browser.open(put(html()), 703, "print");
-          const heights = (await browser.evaluate(
+          await pages.browser.open(put(html()), 703, "print");
+          const heights = (await pages.browser.evaluate(
             '[...document.querySelectorAll("figure")].map((figure) => figure.offsetHeight)',
           )) as number[];
           expect(heights.length).toBeGreaterThan(0);
           for (const height of heights) expect(height).toBeLessThan(1017);
-          expect((await browser.print()).subarray(0, 5).toString()).toBe("%PDF-");
+          expect((await pages.browser.print()).subarray(0, 5).toString()).toBe("%PDF-");
         });
       });
     }
   }
 
   it("would see a request and a complaint, if a page had any", async () => {
-    const before = browser.proxied.length;
-    const seen = await browser.open(
+    const before = pages.browser.proxied.length;
+    const seen = await pages.browser.open(
       put('<img src="http://report.invalid/x.png"><script>console.error("here")</script>'),
       1100,
     );
@@ -132,9 +118,9 @@ describe.skipIf(leaveOut(noChromium))("in a browser", () => {
       "</main>",
       '<img src="http://report.invalid/x.png"><script>document.title = "taken"</script></main>',
     );
-    const before = browser.proxied.length;
-    await browser.open(put(html), 1100);
+    const before = pages.browser.proxied.length;
+    await pages.browser.open(put(html), 1100);
     expect(ofPages(before)).toEqual([]);
-    expect(await browser.evaluate("document.title")).not.toBe("taken");
+    expect(await pages.browser.evaluate("document.title")).not.toBe("taken");
   });
 });

@@ -107,6 +107,15 @@ describe("a good inventory", () => {
     });
   });
 
+  test("a staging cluster says what it belongs to", async () => {
+    const { clusters } = await readInventory(join(fixtures, "two-clusters.yaml"));
+    expect(clusters["staging"]?.staging).toEqual({
+      of: "prod",
+      isolated: true,
+      shares: ["vpc-0123456789abcdef0"],
+    });
+  });
+
   test("what it leaves out has its default", async () => {
     const { clusters } = await readInventory(join(fixtures, "one-cluster.yaml"));
     expect(clusters["prod"]?.settings).toEqual({

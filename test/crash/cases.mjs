@@ -9,7 +9,8 @@ const standby = (id, mirrors, service) => ({
 
 /**
  * `backedUp`: a backup was made before the run that is judged; `lost`: and files were lost after it. `places`: that run ends
- * with other volumes, in the places of the old ones. `scratch`: it touches nothing of the cluster. `stopsAll`: it stops the
+ * with other volumes, in the places of the old ones. `scratch`: it touches nothing of the cluster that was backed up. `on`: the cluster that it
+ * works on, if it is another one. `stopsAll`: it stops the
  * groups without a dead-man timer.
  */
 export const shapes = [
@@ -49,6 +50,15 @@ export const shapes = [
     stopsAll: true,
   },
   { id: "drill", mirrors: 1, runbook: "drill", params: [], backedUp: true, scratch: true },
+  {
+    id: "staging",
+    mirrors: 1,
+    runbook: "drill-staging",
+    on: "staging",
+    params: [],
+    backedUp: true,
+    scratch: true,
+  },
 ];
 
 /** A number from 0 to 1 that is the same for the same text, every time (FNV-1a). */

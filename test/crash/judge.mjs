@@ -57,7 +57,7 @@ export function judgeAlways(world, { run, rows, shape, mayMove }) {
     if (restored) wrong.push(...judgeRestored(world));
     wrong.push(...world.leftOver());
     // Moved or not, each group is online, and on one node.
-    for (const group of lab.cluster("prod").groups) {
+    for (const group of [...lab.clusters.values()].flatMap(({ groups }) => groups)) {
       const places = [...group.places.values()];
       if (places.length !== 1 || places[0] !== "online") wrong.push(`group ${group.name} is not online`);
     }
@@ -74,7 +74,7 @@ export function judgeAlways(world, { run, rows, shape, mayMove }) {
     if (end === "succeeded" && tags["runbook:consistency"] === undefined)
       wrong.push(`${id} carries no word on its consistency`);
   }
-  if (shape.scratch) wrong.push(...judgeDrill(world, { run, end }));
+  if (shape.scratch) wrong.push(...judgeDrill(world, { run, end, shape }));
   if (end === "succeeded" && shape.runbook !== "backup-both" && !shape.places && !shape.scratch) {
     const point = rows.findLast((row) => row.kind === "outcome" && row.body.unit === "recordPoint")?.body
       .found;
@@ -86,7 +86,7 @@ export function judgeAlways(world, { run, rows, shape, mayMove }) {
     ([key, n]) => key.startsWith("group-stopped") && n > 1,
   );
   // Where the procedure itself stops it more than once, an undisturbed run says how often.
-  for (const [key, n] of shape.runbook === "backup-active" ? [] : stops)
+  for (const [key, n] of ["backup-active", "drill-staging"].includes(shape.runbook) ? [] : stops)
     wrong.push(`the service was stopped ${n} times by the tool (${key})`);
   return wrong;
 }
@@ -113,12 +113,12 @@ function judgeRestored(world) {
   return wrong;
 }
 
-const mark = "runbook:tested-content";
-
-/** Nothing of the clusters was written to, of the point nothing but the mark; and the mark is true. */
-function judgeDrill({ lab, ...world }, { run, end }) {
+/** Of the clusters that it does not work on nothing was written to, of the point nothing but the mark; and the mark is true. */
+function judgeDrill({ lab, ...world }, { run, end, shape }) {
   const wrong = [];
-  const ids = [...lab.clusters.values()].flatMap(({ members }) =>
+  const mark = shape.on === undefined ? "runbook:tested-content" : "runbook:tested-cluster";
+  const others = [...lab.clusters.values()].filter(({ name }) => name !== shape.on);
+  const ids = others.flatMap(({ members }) =>
     members.flatMap(({ node: { name, instance } }) => [
       name,
       instance,
@@ -129,6 +129,7 @@ function judgeDrill({ lab, ...world }, { run, end }) {
     const met = ids.find((id) => node === id || JSON.stringify(params ?? {}).includes(id));
     if (met !== undefined) wrong.push(`a drill wrote to ${met}: ${line}`);
     const known = ["CreateVolume", "AttachVolume", "DetachVolume", "DeleteVolume", "CreateTags"];
+    if (shape.on !== undefined) known.push("StartInstances", "StopInstances", "DeleteTags");
     if (operation !== undefined && !known.includes(operation)) wrong.push(`a drill called ${line}`);
   }
   for (const line of differences(world.tagsBefore(), world.tags()))

@@ -63,7 +63,14 @@ async function playIn(world, one, undisturbed, result, tell) {
   const { shape } = one;
   if (shape.backedUp && !(await backUp(world, shape, result))) return;
   const earlier = world.runs();
-  const start = ["run", shape.runbook, "--lab", ...shape.params.flatMap((param) => ["--param", param])];
+  const on = shape.on === undefined ? [] : [shape.on];
+  const start = [
+    "run",
+    shape.runbook,
+    ...on,
+    "--lab",
+    ...shape.params.flatMap((param) => ["--param", param]),
+  ];
   const runs = () => world.runs().filter((run) => !earlier.includes(run));
   const seen = new Set();
   let args = start;

@@ -1,5 +1,5 @@
 /** The pages are held to the program: what they tell a reader to type is typed, and what they must name is looked for. */
-import { execFileSync, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import {
   chmodSync,
   existsSync,
@@ -35,6 +35,9 @@ const pages = [
     .filter((file) => file.endsWith(".md"))
     .map((file) => `docs/${file}`),
 ];
+
+/** What each command says of itself; test/cli/help.test.ts holds this file to the commands. */
+const helpPages = read("test/golden/help.txt").split(/^(?=\$ runbook )/m);
 
 describe("what the pages tell a reader to type", () => {
   // Each page has a home and a lab of its own, so three are played side by side: much of it is waiting for the lab.
@@ -220,7 +223,10 @@ function openShell(): { type(text: string): Promise<Said>; close(): Promise<void
 }
 
 function help(words: readonly string[]): string {
-  return execFileSync(process.execPath, [bin, ...words, "--help"], { encoding: "utf8" });
+  const typed = `$ ${["runbook", ...words, "--help"].join(" ")}\n`;
+  const page = helpPages.find((each) => each.startsWith(typed));
+  if (page === undefined) throw new Error(`no help page is kept for ${typed}`);
+  return page;
 }
 
 function commandsOf(words: readonly string[]): readonly string[] {

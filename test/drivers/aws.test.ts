@@ -40,6 +40,8 @@ describe("reads", () => {
       onGuestShutdown: "stop",
       replacedBy: undefined,
       capacityReserved: false,
+      subnets: [],
+      addresses: [],
       rootDevice: "/dev/xvda",
       attachments: [
         attached(data[0], "/dev/sdf", false),
@@ -50,6 +52,27 @@ describe("reads", () => {
     });
     const volumes = peer.sent.find((sent) => sent.operation === "DescribeVolumes");
     expect(volumes?.form).toEqual({ "Filter.1.Name": "attachment.instance-id", "Filter.1.Value.1": node });
+  });
+
+  test("an instance tells of the networks and of all addresses of its interfaces, public ones too", async () => {
+    const peer = new Peer((sent) => {
+      const reply = ordinary(sent);
+      const second =
+        "<subnetId>subnet-0a</subnetId><privateIpAddress>10.0.0.12</privateIpAddress><ipAddress>198.51.100.7</ipAddress>" +
+        "<networkInterfaceSet><item><subnetId>subnet-0b</subnetId><privateIpAddress>10.0.9.12</privateIpAddress>" +
+        "<association><publicIp>198.51.100.8</publicIp></association>" +
+        "<ipv6AddressesSet><item><ipv6Address>2001:db8::12</ipv6Address></item></ipv6AddressesSet></item></networkInterfaceSet>";
+      return { ...reply, body: reply.body.replace("<tagSet>", `${second}<tagSet>`) };
+    });
+    const { subnets, addresses } = await (await open(peer)).reads.getInstance(node);
+    expect(subnets).toEqual(["subnet-0a", "subnet-0b"]);
+    expect([...addresses].sort()).toEqual([
+      "10.0.0.12",
+      "10.0.9.12",
+      "198.51.100.7",
+      "198.51.100.8",
+      "2001:db8::12",
+    ]);
   });
 
   test("instances are searched for by any of their private addresses, and what has none of those is left out", async () => {

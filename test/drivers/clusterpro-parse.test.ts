@@ -49,6 +49,34 @@ describe("the configuration", () => {
     });
   });
 
+  test("what its resources take in the network is told by its looks, whatever kind they are of", () => {
+    const odd = changed((text) =>
+      text.replace(
+        /<resource>/,
+        `<resource>
+          <fip name="fip9"><parameters><ip>192.0.2.9</ip><mask>255.255.255.0</mask></parameters>
+            <server name="server1"><parameters><ip>2001:db8::9</ip></parameters></server></fip>
+          <awsdns name="d"><parameters><hostedzone>Z0123456789ABCDEF</hostedzone><record>db.example.com</record>
+            <timeout>300</timeout><cmd>/usr/bin/aws</cmd></parameters></awsdns>
+          <unheardof name="u"><parameters><table>rtb-0123456789abcdef0, rtb-0fedcba9876543210</table></parameters></unheardof>
+          <exec name="e"><parameters><act><path>start.sh</path></act></parameters></exec>`,
+      ),
+    );
+    const before = config().claims;
+    const found = parseConfig(odd, "clp.conf").claims.filter(
+      ({ value }) => !before.some((each) => each.value === value),
+    );
+    expect(found).toEqual([
+      { resource: "fip@fip9", value: "192.0.2.9" },
+      { resource: "fip@fip9", value: "2001:db8::9" },
+      { resource: "awsdns@d", value: "Z0123456789ABCDEF" },
+      { resource: "awsdns@d", value: "db.example.com" },
+      { resource: "unheardof@u", value: "rtb-0123456789abcdef0" },
+      { resource: "unheardof@u", value: "rtb-0fedcba9876543210" },
+    ]);
+    expect(before.every(({ resource }) => !/^(md|exec)@/.test(resource))).toBe(true);
+  });
+
   test("takes what is absent for the default, and what a node says itself before what is said for all", () => {
     expect(config().mirrors[0]).toEqual({
       name: "md1",

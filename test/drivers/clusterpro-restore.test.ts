@@ -91,35 +91,45 @@ test("without clpcfset a person is sent to Cluster WebUI", async () => {
   });
 });
 
-test("the partitions of a mirror are changed for all nodes, or for those that have their own", async () => {
-  const { reads, requests, send } = driven();
-  const partitions = async () => {
-    const [first] = (await reads.getConfig(both)).mirrors;
+test("the partitions of a mirror are changed in one node's file, once its cluster software stands still", async () => {
+  const { lab, reads, requests, send, clock } = driven({ startsByItself: false });
+  const partitions = async (node: string) => {
+    const [first] = (await reads.getConfig([node])).mirrors;
     return { data: first?.dataPartition, cluster: first?.clusterPartition, own: first?.ownPartitions };
   };
-  const set = (name: string, members: readonly string[]) =>
+  const set = (name: string, of: string | null) =>
     send(
       requests.setMirrorDevices({
         node: "server1",
         mirror: "md1",
         dataPartition: `/dev/vg/${name}-data`,
         clusterPartition: `/dev/vg/${name}-cluster`,
-        members,
+        of,
       }),
     );
-  await set("common", []);
-  expect(await partitions()).toEqual({
+  const before = await partitions("server1");
+  await expect(set("common", null)).rejects.toMatchObject({ kind: "precondition", happened: "no" });
+  expect(await partitions("server1")).toEqual(before);
+
+  await send(requests.disableService({ node: "server1" }));
+  lab.rebootUnasked("server1");
+  while ((await reads.getService("server1").catch(() => ({ running: true }))).running)
+    await clock.sleep(5_000);
+  await set("common", null);
+  expect(await partitions("server1")).toEqual({
     data: { server1: "/dev/vg/common-data", server2: "/dev/vg/common-data" },
     cluster: { server1: "/dev/vg/common-cluster", server2: "/dev/vg/common-cluster" },
     own: [],
   });
-  await set("second", ["server2"]);
-  await set("newer", []);
-  expect(await partitions()).toEqual({
+  await set("second", "server2");
+  await set("newer", null);
+  expect(await partitions("server1")).toEqual({
     data: { server1: "/dev/vg/newer-data", server2: "/dev/vg/second-data" },
     cluster: { server1: "/dev/vg/newer-cluster", server2: "/dev/vg/second-cluster" },
     own: ["server2"],
   });
+  expect(await partitions("server2")).toEqual(before);
+  expect(lab.node("server1").files.list("/opt/nec/clusterpro/etc")).toEqual(["clp.conf"]);
 });
 
 test.each([false, true])(

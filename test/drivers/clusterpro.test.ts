@@ -141,14 +141,12 @@ describe("requests", () => {
       mirror: "md1",
       dataPartition: "/dev/$(reboot)",
       clusterPartition: "/dev/b'",
-      members: ["server1", "server2"],
+      of: "server1",
     });
     expect(args(hostile)).toEqual([
       "runbook-set-mirror-devices",
-      ...["server1", "server2"].flatMap((node) => [
-        ...["md1", `server@${node}/parameters/diskdev/dppath`, "/dev/$(reboot)"],
-        ...["md1", `server@${node}/parameters/diskdev/cppath`, "/dev/b'"],
-      ]),
+      ...["md1", "server@server1/parameters/diskdev/dppath", "/dev/$(reboot)"],
+      ...["md1", "server@server1/parameters/diskdev/cppath", "/dev/b'"],
     ]);
     expect(hostile.to === "node" && hostile.argv[2]).not.toContain("reboot");
     expect(

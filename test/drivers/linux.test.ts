@@ -54,6 +54,14 @@ describe("boots", () => {
   });
 });
 
+test("a machine id is 32 hexadecimal digits, and nothing else is taken for one", async () => {
+  const id = "0123456789abcdef0123456789abcdef";
+  await expect(reads({ out: `${id}\n` }).getMachineId("n")).resolves.toBe(id);
+  for (const out of ["", "uninitialized\n", `${id.toUpperCase()}\n`, `${id}\n${id}\n`])
+    await expect(reads({ out }).getMachineId("n")).rejects.toMatchObject({ kind: "invalid" });
+  await expect(reads({ code: 1 }).getMachineId("n")).rejects.toBeInstanceOf(Failure);
+});
+
 describe("block devices", () => {
   test("carry the serial of their disk, what they lie on, and the kernel's path", async () => {
     const { driver } = scripted((argv) =>

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 
-import { compile, type RunEvent } from "../../src/engine/machine.ts";
+import type { RunEvent } from "../../src/engine/events.ts";
+import { compile } from "../../src/engine/machine.ts";
 import type { Stage } from "../../src/runbook/list.ts";
 import { check, step } from "../../src/runbook/step.ts";
 

@@ -326,7 +326,7 @@ const tampers: readonly Tamper[] = [
           .some(({ volume }) => "runbook:replaces" in sim.lab.cloud.getVolume(volume).tags);
         const lab = sim.lab.node(node);
         if (restored && lab.systemd.units.get("clusterpro")?.enabled !== true)
-          lab.later(1000, () => sim.lab.cluster().startCore(sim.lab.cluster().member(node)));
+          lab.later(1000, () => void sim.lab.shell.run(node, ["clpcl", "-s"], { timeoutMs: 600_000 }));
       });
     },
   },

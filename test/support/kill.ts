@@ -142,8 +142,25 @@ interface Row {
   readonly unit: string;
 }
 
-/** The rows that an undisturbed run of such a night writes. */
-async function rowsOf({ params, world, prepare }: Omit<Killing, "row" | "when">): Promise<readonly Row[]> {
+type Begun = Pick<Killing, "params" | "world" | "prepare">;
+
+/** Undisturbed nights that were played already, by how they are prepared and what they are like. */
+const playedNights = new Map<Killing["prepare"], Map<string, Promise<readonly Row[]>>>();
+
+/** The rows that an undisturbed run of such a night writes: always the same, so nights that begin alike learn them once. */
+function rowsOf(night: Begun): Promise<readonly Row[]> {
+  const { params, world, prepare } = night;
+  // A runbook that is given as itself is not told apart by its text.
+  if (typeof world?.runbook === "object") return playedRows(night);
+  const alike = playedNights.get(prepare) ?? new Map<string, Promise<readonly Row[]>>();
+  playedNights.set(prepare, alike);
+  const key = JSON.stringify({ params, world: world ?? {} });
+  const rows = alike.get(key) ?? playedRows(night);
+  alike.set(key, rows);
+  return rows;
+}
+
+async function playedRows({ params, world, prepare }: Begun): Promise<readonly Row[]> {
   const sim = await openSimulation({ ...world, cloud: { listLagSeconds: 20, ...world?.cloud } });
   try {
     await prepare?.(sim);

@@ -156,6 +156,22 @@ export async function paste(sim: Simulation, lines: readonly string[]): Promise<
 /** 1 plays every write; a stride keeps `npm test` short. WRITE=N plays one and tells its story. */
 const stride = process.env["WRITE"] === undefined ? Number(process.env["WRITE_STEP"] ?? 41) : 1;
 
+const learnt = new Map<Play["prepare"], Map<string, Promise<readonly Write[]>>>();
+
+/** The writes of an undisturbed run: always the same, so runs that begin alike learn them once. */
+function writesOf(play: Play): Promise<readonly Write[]> {
+  const { runbook, params, world, prepare } = play;
+  const played = () => playOnce(play).then(({ writes }) => writes);
+  // A runbook that is given as itself is not told apart by its text.
+  if (typeof world?.runbook === "object") return played();
+  const alike = learnt.get(prepare) ?? new Map<string, Promise<readonly Write[]>>();
+  learnt.set(prepare, alike);
+  const key = JSON.stringify({ runbook, params: params ?? {}, world: world ?? {} });
+  const writes = alike.get(key) ?? played();
+  alike.set(key, writes);
+  return writes;
+}
+
 /** A command that takes its node down: whether it worked cannot be told from its answer. */
 const takesNodeDown = /^clp(backup|restore)\.sh /;
 
@@ -169,7 +185,7 @@ export async function failEach(
   how: { readonly times: 1 | "for good"; readonly from?: number },
 ): Promise<readonly string[]> {
   const bad: string[] = [];
-  const { writes } = await playOnce(play);
+  const writes = await writesOf(play);
   const times = how.times === 1 ? 1 : Infinity;
   const only = process.env["WRITE"];
   for (let n = how.from ?? 0; n < writes.length; n += stride) {

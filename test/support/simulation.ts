@@ -13,7 +13,8 @@ import { openAws } from "../../src/drivers/aws/driver.ts";
 import { openClusterpro } from "../../src/drivers/clusterpro/driver.ts";
 import { openLinux } from "../../src/drivers/linux/driver.ts";
 import { resumeRun, startRun } from "../../src/engine/run.ts";
-import type { Ended, Question, Reply, Walk } from "../../src/engine/walk.ts";
+import type { Question, Reply } from "../../src/engine/ask.ts";
+import type { Ended, Walk } from "../../src/engine/walk.ts";
 import type { Line } from "../../src/engine/logbook.ts";
 import { connectTo, type Drivers } from "../../src/layers/connect.ts";
 import { buildLab, type Lab, type LabOptions } from "../../src/lab/build.ts";
@@ -23,7 +24,12 @@ import { rules, rulesWithoutRollback, watch, type Breach } from "../../src/lab/i
 import type { Clock } from "../../src/ports/clock.ts";
 import type { Shell } from "../../src/ports/shell.ts";
 import type { JournalWriter, Store } from "../../src/ports/store.ts";
-import type { CommandCheck, DrillCheck, DrillSetting } from "../../src/runbook/drill-setting.ts";
+import type {
+  CommandCheck,
+  DrillCheck,
+  DrillSetting,
+  StagingSetting,
+} from "../../src/runbook/drill-setting.ts";
 import type { HookSetting } from "../../src/runbook/hook-setting.ts";
 import { readParams } from "../../src/runbook/list.ts";
 import { makePlan, type Plan } from "../../src/runbook/plan.ts";
@@ -38,6 +44,8 @@ export interface SimulationOptions extends Omit<LabOptions, "clock"> {
   readonly acceptBareNvme?: boolean;
   /** What of the inventory's `drill` is other than: the lab's scratch node, no target, one check that holds. */
   readonly drill?: Partial<DrillSetting>;
+  /** What of the staging cluster's `staging` is other than: of "prod", isolated, one check that holds. */
+  readonly staging?: Partial<StagingSetting>;
   /** The inventory's `restore.checks`; none if not said. */
   readonly checks?: readonly DrillCheck[];
   /** The inventory's `hooks`; none if not said. */
@@ -190,6 +198,12 @@ export async function openSimulation(options: SimulationOptions = {}): Promise<S
     const drivers = async (): Promise<Drivers> => ({
       cluster: openClusterpro({ shell, clock: own }),
       nodes: openLinux({ shell, clock: own }),
+      ...(name !== "prod" && {
+        production: {
+          cluster: openClusterpro({ shell, clock: own }),
+          nodes: openLinux({ shell, clock: own }),
+        },
+      }),
       cloud: await openAws({
         region: "ap-northeast-1",
         requestHandler: mortalHandler,
@@ -204,7 +218,7 @@ export async function openSimulation(options: SimulationOptions = {}): Promise<S
       return {
         clusterName: name,
         members: cluster.names,
-        instances: Object.fromEntries(cluster.names.map((node) => [node, lab.node(node).instance])),
+        instances: instancesOf(lab, name),
         params: readParams(runbook, params),
         settings: {
           deadManMinutes: 15,
@@ -213,10 +227,21 @@ export async function openSimulation(options: SimulationOptions = {}): Promise<S
           acceptBareNvme: options.acceptBareNvme ?? false,
           ...(options.checks && { checks: options.checks }),
           ...(options.hooks && { hooks: options.hooks }),
+          ...(name !== "prod" && {
+            staging: {
+              of: "prod",
+              production: instancesOf(lab, "prod"),
+              isolated: true,
+              shares: [],
+              targetMinutes: null,
+              checks: [versionIs("1")],
+              ...options.staging,
+            },
+          }),
           drill: {
             node: lab.scratch.name,
             instance: lab.scratch.instance,
-            production: Object.fromEntries(cluster.names.map((node) => [node, lab.node(node).instance])),
+            production: instancesOf(lab, name),
             targetMinutes: null,
             checks: [versionIs("1")],
             ...options.drill,
@@ -290,6 +315,10 @@ export async function openSimulation(options: SimulationOptions = {}): Promise<S
       rmSync(folder, { recursive: true, force: true });
     },
   };
+}
+
+function instancesOf(lab: Lab, cluster: string): { readonly [node: string]: string } {
+  return Object.fromEntries(lab.cluster(cluster).names.map((node) => [node, lab.node(node).instance]));
 }
 
 // To make JavaScript of a runbook takes a third of a second, and most tests play the same.

@@ -31,6 +31,16 @@ export async function getInstance(calls: Calls, nvmeByType: NvmeByType, instance
     onGuestShutdown,
     replacedBy: tags["aws:autoscaling:groupName"],
     capacityReserved: capacityReserved(found),
+    subnets: known([found.SubnetId, ...(found.NetworkInterfaces ?? []).map((each) => each.SubnetId)]),
+    addresses: known([
+      ...addressesOf(found),
+      found.PublicIpAddress,
+      ...(found.NetworkInterfaces ?? []).flatMap(({ Association, PrivateIpAddresses, Ipv6Addresses }) => [
+        Association?.PublicIp,
+        ...(PrivateIpAddresses ?? []).map((each) => each.Association?.PublicIp),
+        ...(Ipv6Addresses ?? []).map((each) => each.Ipv6Address),
+      ]),
+    ]),
     // Of one that is gone, it is not known which facts EC2 still tells.
     rootDevice:
       state === "terminated" ? (found.RootDeviceName ?? "") : calls.present(found.RootDeviceName, what),
@@ -84,7 +94,11 @@ function addressesOf(found: Ec2Instance): readonly string[] {
       ...(PrivateIpAddresses ?? []).map((each) => each.PrivateIpAddress),
     ]),
   ];
-  return [...new Set(all.flatMap((address) => (address === undefined || address === "" ? [] : [address])))];
+  return known(all);
+}
+
+function known(values: readonly (string | undefined)[]): readonly string[] {
+  return [...new Set(values.flatMap((value) => (value === undefined || value === "" ? [] : [value])))];
 }
 
 /** One instance a call: if a zone fails, a call that names ids in it fails as a whole (reference aws-ebs 2). */

@@ -1,29 +1,17 @@
 /** EBS volumes, where they are attached, and how far they have come over from their snapshots. */
-import type { Volume as Ec2Volume, VolumeAttachment } from "@aws-sdk/client-ec2";
+import type { DescribeVolumesCommandInput, Volume as Ec2Volume, VolumeAttachment } from "@aws-sdk/client-ec2";
 import { Failure } from "../../errors.ts";
 import type { Attachment, CloudReads, Tags, Volume } from "../../ports/cloud.ts";
 import type { About, Calls } from "./calls.ts";
 import { byAge, tagSearch } from "./tag-search.ts";
 
+const anyVolume: About = { operation: "DescribeVolumes", ids: [] };
+
 export async function findVolumes(calls: Calls, tags: Tags): Promise<readonly Volume[]> {
   const search = tagSearch(tags, "volume");
-  const what: About = { operation: "DescribeVolumes", ids: [] };
-  const { DescribeVolumesCommand } = calls.sdk;
-  const found = await calls.pages(
-    what,
-    (NextToken) => (client, options) =>
-      client.send(
-        new DescribeVolumesCommand({
-          Filters: search.filters,
-          MaxResults: 1000,
-          ...(NextToken === undefined ? {} : { NextToken }),
-        }),
-        options,
-      ),
-    (page) => page.Volumes,
-  );
+  const found = await listVolumes(calls, anyVolume, { Filters: search.filters, MaxResults: 1000 });
   return found
-    .map((volume) => volumeOf(calls, what, volume))
+    .map((volume) => volumeOf(calls, anyVolume, volume))
     .filter(search.matches)
     .sort((a, b) => byAge(a.createdAt, a.id, b.createdAt, b.id));
 }
@@ -33,41 +21,18 @@ export async function findVolumesFrom(
   calls: Calls,
   snapshots: readonly string[],
 ): Promise<readonly Volume[]> {
-  const what: About = { operation: "DescribeVolumes", ids: [] };
-  const { DescribeVolumesCommand } = calls.sdk;
-  const found = await calls.pages(
-    what,
-    (NextToken) => (client, options) =>
-      client.send(
-        new DescribeVolumesCommand({
-          Filters: [{ Name: "snapshot-id", Values: [...snapshots] }],
-          MaxResults: 1000,
-          ...(NextToken === undefined ? {} : { NextToken }),
-        }),
-        options,
-      ),
-    (page) => page.Volumes,
-  );
-  return found.map((volume) => volumeOf(calls, what, volume));
+  const found = await listVolumes(calls, anyVolume, {
+    Filters: [{ Name: "snapshot-id", Values: [...snapshots] }],
+    MaxResults: 1000,
+  });
+  return found.map((volume) => volumeOf(calls, anyVolume, volume));
 }
 
 export async function getVolumes(calls: Calls, volumes: readonly string[]): Promise<readonly Volume[]> {
   // An empty list of ids would ask EC2 for every volume of the account.
   if (volumes.length === 0) return [];
   const what: About = { operation: "DescribeVolumes", ids: volumes };
-  const { DescribeVolumesCommand } = calls.sdk;
-  const found = await calls.pages(
-    what,
-    (NextToken) => (client, options) =>
-      client.send(
-        new DescribeVolumesCommand({
-          VolumeIds: [...new Set(volumes)],
-          ...(NextToken === undefined ? {} : { NextToken }),
-        }),
-        options,
-      ),
-    (page) => page.Volumes,
-  );
+  const found = await listVolumes(calls, what, { VolumeIds: [...new Set(volumes)] });
   return inOrder(
     volumes,
     found.map((volume) => volumeOf(calls, what, volume)),
@@ -81,23 +46,31 @@ export async function getVolumes(calls: Calls, volumes: readonly string[]): Prom
  */
 export async function listAttachments(calls: Calls, instance: string): Promise<readonly Attachment[]> {
   const what: About = { operation: "DescribeVolumes", ids: [instance] };
-  const { DescribeVolumesCommand } = calls.sdk;
-  const found = await calls.pages(
-    what,
-    (NextToken) => (client, options) =>
-      client.send(
-        new DescribeVolumesCommand({
-          Filters: [{ Name: "attachment.instance-id", Values: [instance] }],
-          ...(NextToken === undefined ? {} : { NextToken }),
-        }),
-        options,
-      ),
-    (page) => page.Volumes,
-  );
+  const found = await listVolumes(calls, what, {
+    Filters: [{ Name: "attachment.instance-id", Values: [instance] }],
+  });
   return found
     .flatMap((volume) => attachmentsOf(calls, what, volume))
     .filter((attachment) => attachment.instance === instance)
     .sort((a, b) => (a.device < b.device ? -1 : 1));
+}
+
+/** All pages of what is asked for, as EC2 says it. */
+async function listVolumes(
+  calls: Calls,
+  what: About,
+  asked: DescribeVolumesCommandInput,
+): Promise<readonly Ec2Volume[]> {
+  const { DescribeVolumesCommand } = calls.sdk;
+  return calls.pages(
+    what,
+    (NextToken) => (client, options) =>
+      client.send(
+        new DescribeVolumesCommand({ ...asked, ...(NextToken === undefined ? {} : { NextToken }) }),
+        options,
+      ),
+    (page) => page.Volumes,
+  );
 }
 
 /** EC2 tells it of volumes from snapshots only, up to five minutes late (reference aws-ebs 2, DescribeVolumeStatus). */

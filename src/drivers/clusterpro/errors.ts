@@ -4,6 +4,7 @@
  */
 import { Failure, type FailureKind, type Happened } from "../../errors.ts";
 import { commandFailure, fencedOutCode, text, type Output } from "../../ports/shell.ts";
+import { runsCode } from "./settings.ts";
 
 interface Meaning {
   readonly kind: FailureKind;
@@ -166,6 +167,11 @@ export function findFailure(
   if (ourScript !== undefined && out.code === 127 && /^runbook: /m.test(text(out.stderr)))
     return fail({ kind: "unsupported", happened: "no", hint: ourScript }, ended);
   const lastLine = takeDown[argv[0] ?? ""]?.[argv[1] ?? ""];
+  if (verb === "cluster.setMirrorDevices" && out.code === runsCode)
+    return fail(
+      { kind: "precondition", happened: "no", hint: "stop the cluster's software on that node first" },
+      ended,
+    );
   const saidLast = lastLine !== undefined && said.includes(`${argv[0]} : ${lastLine}`);
   // 128 plus the number of the signal that ended an inner command while the node went down. Whatever comes after the last
   // line comes from a system that is ending.

@@ -43,6 +43,7 @@ export function parseConfig(bytes: Uint8Array, file: string): ParsedConfig {
     addresses: Object.fromEntries(
       children(root, "server").map((each) => [nameOf(each, refuse), addressesOf(each)]),
     ),
+    claims: (at(root, "resource")?.children ?? []).flatMap(claimsIn),
     groups,
     mirrors,
     monitors: (at(root, "monitor")?.children ?? [])
@@ -80,6 +81,37 @@ function addressesOf(server: Element): readonly string[] {
       .filter((device) => at(device, "type")?.text === type)
       .map((device) => at(device, "info")?.text ?? "");
   return [...new Set([...ofType("lan"), ...ofType("mdc")])].filter((address) => isIP(address) !== 0);
+}
+
+/** Their parameters are paths, and scripts' names look like host names. */
+const claimNothing = new Set(["types", "md", "hd", "disk", "exec", "volmgr", "raw", "nas"]);
+
+/**
+ * By their looks, not by the names of parameters: these differ by the kind of resource and by release, and a kind that is not
+ * known must not pass unseen.
+ */
+function claimsIn(resource: Element): ParsedConfig["claims"] {
+  if (claimNothing.has(resource.name)) return [];
+  const values = textsIn(resource).flatMap((text) => text.split(/[\s,]+/));
+  return [...new Set(values.filter(isClaim))].map((value) => ({
+    resource: `${resource.name}@${resource.attributes["name"] ?? ""}`,
+    value,
+  }));
+}
+
+function textsIn(element: Element): readonly string[] {
+  return [element.text, ...element.children.flatMap(textsIn)];
+}
+
+function isClaim(text: string): boolean {
+  if (isIP(text) !== 0) return !/^(255\.|0\.0\.0\.0$|127\.|::1?$)/.test(text);
+  return (
+    /^(rtb|eni|eipalloc|eipassoc|vpc|subnet|igw)-[0-9a-f]{8,}$/.test(text) ||
+    /^ocid1\.[a-z]+\./.test(text) ||
+    // A hosted zone of Route 53.
+    /^Z[A-Z0-9]{9,31}$/.test(text) ||
+    /^(?=.*[a-z])([a-z0-9_-]+\.)+[a-z][a-z0-9-]+\.?$/i.test(text)
+  );
 }
 
 function readGroup(group: Element, refuse: Refuse): GroupConfig {

@@ -5,7 +5,7 @@ import type { NodeRequest, Request } from "../../ports/driver.ts";
 import { fenced } from "../../ports/shell.ts";
 import * as commands from "./commands.ts";
 import { armScript, clearScript, deadManScript, renewScript } from "./dead-man.ts";
-import { setConfigScript, settingArgs, switchArgs, switchScript } from "./settings.ts";
+import { setConfigScript, setOwnConfigScript, settingArgs, switchArgs, switchScript } from "./settings.ts";
 
 /** The argv that really goes to the node: in its environment, and behind the fence if there is one. */
 export function wireArgv(request: Request, fence?: string): readonly string[] {
@@ -52,14 +52,13 @@ export const requests: ClusterDriver["requests"] = {
     const argv = commands.script("set-mirror-options", setConfigScript(), settingArgs(settings));
     return on(node, "setMirrorOptions", argv);
   },
-  setMirrorDevices: ({ node, mirror, dataPartition, clusterPartition, members }) => {
-    const settings = (members.length > 0 ? members.map((member) => `server@${member}/`) : [""]).flatMap(
-      (place) => [
-        { mirror, path: `${place}parameters/diskdev/dppath`, value: dataPartition },
-        { mirror, path: `${place}parameters/diskdev/cppath`, value: clusterPartition },
-      ],
-    );
-    const argv = commands.script("set-mirror-devices", setConfigScript(), settingArgs(settings));
+  setMirrorDevices: ({ node, mirror, dataPartition, clusterPartition, of }) => {
+    const place = of === null ? "" : `server@${of}/`;
+    const settings = [
+      { mirror, path: `${place}parameters/diskdev/dppath`, value: dataPartition },
+      { mirror, path: `${place}parameters/diskdev/cppath`, value: clusterPartition },
+    ];
+    const argv = commands.script("set-mirror-devices", setOwnConfigScript(), settingArgs(settings));
     return on(node, "setMirrorDevices", argv);
   },
 

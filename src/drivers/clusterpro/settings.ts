@@ -45,6 +45,33 @@ done
 clpcfctrl --push -l -x "$d" < /dev/null
 `;
 
+/** Of `setOwnConfigScript`: the cluster's software runs there. */
+export const runsCode = 81;
+
+/**
+ * The same for the file of this node alone, without a push: while the cluster's software is kept from the start, the service
+ * that would take one does not run either. The file is read when the software starts (reference clusterpro 8 R1, step 10:
+ * correct the names before the post command). It changes its place whole, or not at all.
+ */
+export const setOwnConfigScript = (places: ConfigPlaces = configPlaces): string => `umask 077
+if ! command -v clpcfset > /dev/null 2>&1; then echo "runbook: clpcfset is not on this node" >&2; exit 127; fi
+for unit in clusterpro clusterpro_md; do
+  if systemctl is-active --quiet "$unit"; then echo "runbook: $unit runs on this node" >&2; exit ${runsCode}; fi
+done
+d=$(mktemp -d '${places.configFile}.runbook.XXXXXX') || exit 1
+trap 'rm -rf "$d"' EXIT
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
+cp -p '${places.configFile}' "$d/clp.conf" && cd "$d" || exit 1
+while [ $# -gt 0 ]; do
+  clpcfset add rscparam md "$1" "$2" "$3" < /dev/null || exit
+  shift 3
+done
+sync clp.conf || exit 1
+mv -f clp.conf '${places.configFile}'
+`;
+
 /**
  * All units of the product (reference clusterpro 2). Taken from the start by hand are the first two only, which is what keeps
  * a node out of the cluster; put back are all that exist, since it is not known which ones were taken.

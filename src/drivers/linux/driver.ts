@@ -2,8 +2,9 @@
  * The operating system of a Linux node: boots, disks, and our marker.
  *
  * To grant: root, or `sudo -n` for cat, lsblk, readlink, sh (the marker's scripts), fuser or find. On the scratch node of a
- *   drill also blkid, xfs_logprint or dumpe2fs; the scripts there call mount, umount, setpriv and timeout. Hooks of the
- *   inventory need setsid and timeout, and setpriv for another user than root.
+ *   drill also blkid, xfs_logprint or dumpe2fs; with mirrors on LVM also blkid, pvs, lvs, vgchange and lvmdevices, on the
+ *   scratch node vgimportclone; the scripts there call mount, umount, setpriv and timeout. Hooks of the
+ *   inventory need setsid and timeout, and setpriv for another user than root. Reading volumes through needs dd and setsid.
  * Seen: util-linux 2.27 and newer (lsblk with JSON), coreutils, systemd or not.
  * Quirks: lsblk before 2.37 has MOUNTPOINT only and is asked twice, before 2.33 no PATH and is asked a third time. The holders of a mount come from `fuser` (psmisc);
  *   where that is not installed, from the links below /proc, which do not show who only maps or executes a file there.
@@ -11,7 +12,13 @@
 import { Failure, invariant } from "../../errors.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { NodeRequest } from "../../ports/driver.ts";
-import { hooksFolder, type NodesDriver, type NodesReads, type NodesWrites } from "../../ports/nodes.ts";
+import {
+  hooksFolder,
+  readingsFolder,
+  type NodesDriver,
+  type NodesReads,
+  type NodesWrites,
+} from "../../ports/nodes.ts";
 import { commandFailure, fenced, fencedOutCode, text, type Output, type Shell } from "../../ports/shell.ts";
 import { columns, linkedPaths, oldestColumns, olderColumns, parseBlockDevices } from "./block-devices.ts";
 import {
@@ -29,6 +36,20 @@ import {
 } from "./drill.ts";
 import { assertHookPath, findHookScript, hookArgs, neverRun, parseHook, runHookScript } from "./hook.ts";
 import {
+  assertDrillGroup,
+  devicesFileScript,
+  hideScript,
+  importScript,
+  keepScript,
+  lvsArgv,
+  noDevicesFile,
+  linksIn,
+  parseLvm,
+  pvsArgv,
+  showScript,
+  withRealPaths,
+} from "./lvm.ts";
+import {
   adoptScript,
   findScript,
   markerCodes,
@@ -39,6 +60,14 @@ import {
   takeOverScript,
   takeScript,
 } from "./marker.ts";
+import {
+  assertReadingPath,
+  listReadingsScript,
+  parseDiskWrites,
+  parseReadings,
+  startReadingScript,
+  stopReadingsScript,
+} from "./read-through.ts";
 
 const readTimeoutMs = 30_000;
 const noFuser = 43;
@@ -76,6 +105,14 @@ export function openLinux({ shell }: { readonly shell: Shell; readonly clock: Cl
       return { bootId, uptimeSeconds: Number(seconds) };
     },
 
+    async getMachineId(node) {
+      const id = (await read(node, "reading the machine id", ["cat", "/etc/machine-id"])).trim();
+      if (/^[0-9a-f]{32}$/.test(id)) return id;
+      throw new Failure(
+        "invalid",
+        `${node}: /etc/machine-id has ${JSON.stringify(id.slice(0, 80))}; wanted 32 hexadecimal digits`,
+      );
+    },
     async findBoot(node) {
       try {
         return await reads.getBoot(node);
@@ -103,16 +140,7 @@ export function openLinux({ shell }: { readonly shell: Shell; readonly clock: Cl
       const links = linkedPaths(devices);
       if (links.length === 0) return devices;
       // lsblk shows an LV by its link; the kernel's own path is what `resolvePath` gives for it.
-      const real = (await read(node, "resolving device paths", ["readlink", "-e", ...links]))
-        .trim()
-        .split("\n");
-      if (real.length !== links.length)
-        throw new Failure("invalid", `readlink on ${node} did not answer for each of ${links.join(", ")}`);
-      return parseBlockDevices(
-        text(out.stdout),
-        node,
-        new Map(links.map((link, i) => [link, real[i] ?? link])),
-      );
+      return parseBlockDevices(text(out.stdout), node, await realPaths(node, links));
     },
 
     async resolvePath({ node, path }) {
@@ -169,6 +197,19 @@ export function openLinux({ shell }: { readonly shell: Shell; readonly clock: Cl
       return judgeLog(type, text(said.stdout));
     },
 
+    async findLvm(node) {
+      // What `env` says of a command that is not there.
+      const physical = await ask(node, pvsArgv);
+      if (physical.code === 127) return undefined;
+      if (physical.code !== 0) throw commandFailure(node, "listing physical volumes", physical);
+      const logical = await read(node, "listing logical volumes", lvsArgv);
+      const listed = await ask(node, ["sh", "-c", devicesFileScript, "runbook-lvm-devices"]);
+      if (listed.code !== 0 && listed.code !== noDevicesFile)
+        throw commandFailure(node, "reading LVM's devices file", listed);
+      const seen = parseLvm(node, text(physical.stdout), logical, text(listed.stdout), listed.code === 0);
+      return withRealPaths(seen, await realPaths(node, linksIn(seen)));
+    },
+
     async findTried({ node, folder, name }) {
       const out = await ask(node, ["sh", "-c", findTriedScript, "runbook-find-tried", folder, name]);
       if (out.code === neverTried) return undefined;
@@ -183,7 +224,34 @@ export function openLinux({ shell }: { readonly shell: Shell; readonly clock: Cl
       if (out.code !== 0) throw commandFailure(node, `looking how the hook ${name} ended`, out);
       return parseHook(out.stdout, node);
     },
+
+    async getDiskWrites({ node, device }) {
+      const name = device.slice(device.lastIndexOf("/") + 1);
+      assertReadingPath(name);
+      return parseDiskWrites(
+        await read(node, `counting the writes to ${device}`, ["cat", `/sys/class/block/${name}/stat`]),
+        node,
+      );
+    },
+
+    async listReadings({ node, run }) {
+      assertReadingPath(run);
+      const argv = ["sh", "-c", listReadingsScript, "runbook-list-readings", readingsFolder, run];
+      return parseReadings(await read(node, "looking how far the reading is", argv), node);
+    },
   };
+
+  /** What the kernel calls each of these paths. */
+  async function realPaths(node: string, paths: readonly string[]): Promise<ReadonlyMap<string, string>> {
+    const links = [...new Set(paths)];
+    if (links.length === 0) return new Map();
+    const real = (await read(node, "resolving device paths", ["readlink", "-e", ...links]))
+      .trim()
+      .split("\n");
+    if (real.length !== links.length)
+      throw new Failure("invalid", `readlink on ${node} did not answer for each of ${links.join(", ")}`);
+    return new Map(links.map((link, i) => [link, real[i] ?? link]));
+  }
 
   async function listHoldersByLinks(node: string, mountPoint: string): Promise<readonly string[]> {
     const literal = mountPoint.replace(/[[\]*?\\]/g, "\\$&");
@@ -314,6 +382,22 @@ const requests: NodesDriver["requests"] = {
     return on(node, "runCheck", checkScript, folder, name, user, String(seconds), at, ...argv);
   },
   runHook: ({ node, ...hook }) => on(node, "runHook", runHookScript, ...hookArgs(hook)),
+  startReading: ({ node, run, name, boot, device, sizeBytes }) => {
+    assertReadingPath(run, name);
+    const args = [readingsFolder, run, name, boot, String(sizeBytes), device];
+    return on(node, "startReading", startReadingScript, ...args);
+  },
+  stopReadings: ({ node, run }) => {
+    assertReadingPath(run);
+    return on(node, "stopReadings", stopReadingsScript, readingsFolder, run);
+  },
+  showToLvm: ({ node, device }) => on(node, "showToLvm", showScript, device),
+  keepLvmEntries: ({ node, entries }) => on(node, "keepLvmEntries", keepScript, entries),
+  hideFromLvm: ({ node, device }) => on(node, "hideFromLvm", hideScript, device),
+  importVolumeGroup: ({ node, device, name }) => {
+    assertDrillGroup(name);
+    return on(node, "importVolumeGroup", importScript, device, name);
+  },
   clearFolder: ({ node, folder }) => {
     assertDrillPath(folder, "all");
     return on(node, "clearFolder", clearScript, folder);
