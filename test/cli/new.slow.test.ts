@@ -54,7 +54,9 @@ test("init writes an inventory that doctor takes as it is, and refuses to write 
   expect(doctor.code, doctor.out + doctor.err).toBe(0);
   expect(again).toMatchObject({
     code: 2,
-    err: expect.stringContaining("is there already\n  --force") as string,
+    err: expect.stringContaining(
+      "is there already\n  --add puts another cluster into an inventory, --force writes over it",
+    ) as string,
   });
   expect(readFileSync(file, "utf8")).toBe(text);
   expect(readFileSync(join(stage.cwd, "runbook.schema.json"), "utf8")).toBe(schema.out);

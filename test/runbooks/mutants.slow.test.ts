@@ -59,6 +59,13 @@ const greenCountsAsCopied: Patch = {
   to: "if ((await wasCopiedOver(world)) === null)",
 };
 
+/** The second guard of the old volumes' way back: no node goes off under a group. */
+const underService: Patch = {
+  file: "steps/nodes-down.ts",
+  from: `throw new Failure("precondition", "a group runs again: no node is powered off under it", {`,
+  to: `if (world.run === "") throw new Failure("precondition", "a group runs", {`,
+};
+
 const mutants: readonly Mutant[] = [
   {
     what: "a resume tells the other side to skip the copy, when one side has served",
@@ -100,7 +107,7 @@ const mutants: readonly Mutant[] = [
       },
       {
         file: "restore-one.ts",
-        from: "{ otherBooted, otherProven, otherStarted, copiedOver, optionsBack }",
+        from: "{ otherBooted, pathsSetOnOther, otherProven, otherStarted, copiedOver, optionsBack }",
         to: "{ copiedOver, optionsBack }",
       },
       {
@@ -116,7 +123,10 @@ const mutants: readonly Mutant[] = [
   {
     what: "the way back puts the old volumes under a group that has served from the new ones",
     night: { ...restore, play: interrupted(outcomeOf("startMirrors"), "undo", pause(15)) },
-    patches: [{ file: anew, from: hasStarted, to: `${hasStarted}  if (world.run !== "") return false;\n` }],
+    patches: [
+      { file: anew, from: hasStarted, to: `${hasStarted}  if (world.run !== "") return false;\n` },
+      underService,
+    ],
     ends: "given back",
     caughtBy: "what a restore has replaced in service never serves again",
   },
