@@ -120,7 +120,7 @@ export const bareBooted = step({
   done: async (world) => {
     const boots: Record<string, string> = {};
     for (const node of world.outcomeOf(nodesOff)) {
-      if ((await world.cloud.getInstance(world.instanceOf(node))).state !== "running") return undefined;
+      if ((await world.cloud.getPower(world.instanceOf(node))).state !== "running") return undefined;
       const boot = await world.nodes.findBoot(node);
       if (!boot) return undefined;
       boots[node] = boot.bootId;
@@ -129,7 +129,7 @@ export const bareBooted = step({
   },
   must: async (world) => {
     for (const node of world.outcomeOf(nodesOff)) {
-      const { state } = await world.cloud.getInstance(world.instanceOf(node));
+      const { state } = await world.cloud.getPower(world.instanceOf(node));
       if (state === "stopping" || state === "pending") return notYet;
     }
     for (const { volume } of world.outcomeOf(bareVolumes)) {
@@ -142,7 +142,7 @@ export const bareBooted = step({
     for (const node of world.outcomeOf(nodesOff)) {
       const instance = world.instanceOf(node);
       await world.unless(
-        async () => (await world.cloud.getInstance(instance)).state === "running",
+        async () => (await world.cloud.getPower(instance)).state === "running",
         () => world.cloud.startInstance({ instance }),
       );
     }
@@ -155,19 +155,19 @@ const offAgain = step({
   title: "Power the nodes off again",
   done: async (world) => {
     for (const node of world.outcomeOf(nodesOff))
-      if ((await world.cloud.getInstance(world.instanceOf(node))).state !== "stopped") return undefined;
+      if ((await world.cloud.getPower(world.instanceOf(node))).state !== "stopped") return undefined;
     return { nodes: world.outcomeOf(nodesOff) };
   },
   must: async (world) => {
     for (const node of world.outcomeOf(nodesOff))
-      if ((await world.cloud.getInstance(world.instanceOf(node))).state === "pending") return notYet;
+      if ((await world.cloud.getPower(world.instanceOf(node))).state === "pending") return notYet;
     return undefined;
   },
   do: async (world) => {
     for (const node of world.outcomeOf(nodesOff)) {
       const instance = world.instanceOf(node);
       await world.unless(
-        async () => ["stopping", "stopped"].includes((await world.cloud.getInstance(instance)).state),
+        async () => ["stopping", "stopped"].includes((await world.cloud.getPower(instance)).state),
         () => world.cloud.stopInstance({ instance }),
       );
     }
@@ -231,7 +231,7 @@ const atBootAgain = step({
 /** Volumes change places only under nodes that are off. */
 async function assertOff(world: World): Promise<void | typeof notYet> {
   for (const node of world.outcomeOf(nodesOff)) {
-    const { state } = await world.cloud.getInstance(world.instanceOf(node));
+    const { state } = await world.cloud.getPower(world.instanceOf(node));
     if (state === "stopping") return notYet;
     if (state !== "stopped")
       throw new Failure(

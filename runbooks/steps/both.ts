@@ -104,7 +104,7 @@ export const prepareBoth: Step<{ stoppedBy: string; keptBoot: boolean }> = step(
       return world.findOutcome(prepareBoth) ?? { stoppedBy: "unknown", keptBoot: false };
     const reasons = new Set<string>();
     for (const node of world.outcomeOf(sides).nodes) {
-      const instance = await world.cloud.getInstance(world.instanceOf(node));
+      const instance = await world.cloud.getPower(world.instanceOf(node));
       if (instance.state === "stopped") reasons.add(instance.stoppedBy ?? "unknown");
       // Powered on again by this run, and out of the cluster until backup mode is over.
       else if (!world.traceOf(bootBoth).begun) return undefined;
@@ -119,7 +119,7 @@ export const prepareBoth: Step<{ stoppedBy: string; keptBoot: boolean }> = step(
       throw new Failure("precondition", "a group runs again: no node is shut down under it");
     const { boots } = world.outcomeOf(greenWhenStopped);
     for (const node of nodes) {
-      const { state } = await world.cloud.getInstance(world.instanceOf(node));
+      const { state } = await world.cloud.getPower(world.instanceOf(node));
       if (state === "stopped") continue;
       const boot = await world.nodes.findBoot(node);
       if (boot === undefined) return notYet;
@@ -136,7 +136,7 @@ export const prepareBoth: Step<{ stoppedBy: string; keptBoot: boolean }> = step(
   do: async (world) => {
     await each(world.outcomeOf(sides).nodes, (node) =>
       world.unless(
-        async () => (await world.cloud.getInstance(world.instanceOf(node))).state === "stopped",
+        async () => (await world.cloud.getPower(world.instanceOf(node))).state === "stopped",
         () => world.cluster.prepareBackup({ node }),
       ),
     );
@@ -161,7 +161,7 @@ export const cutBoth: Step<{ [node: string]: { id: string; volume: string; start
   },
   must: async (world) => {
     for (const node of world.outcomeOf(sides).nodes) {
-      const { state } = await world.cloud.getInstance(world.instanceOf(node));
+      const { state } = await world.cloud.getPower(world.instanceOf(node));
       if (state !== "stopped")
         throw new Failure("precondition", `${node} is ${state}; its volumes would be caught mid-write`);
     }
@@ -196,7 +196,7 @@ export const bootBoth: Step<{ prepared: boolean }> = step({
   done: async (world, mine: Mine<Boots>) => {
     let prepared = true;
     for (const node of world.outcomeOf(sides).nodes) {
-      const { state } = await world.cloud.getInstance(world.instanceOf(node));
+      const { state } = await world.cloud.getPower(world.instanceOf(node));
       if (state !== "running" || (await world.nodes.findBoot(node)) === undefined) return undefined;
       if (await goesDown(world, node, mine)) return undefined;
       if ((await world.cluster.getService(node)).startsAtBoot) prepared = false;

@@ -27,14 +27,14 @@ export const prepareStandby = step({
   title: "Shut the standby down in backup mode",
   done: async (world, mine: Mine<{ bootId: string; keptBoot: boolean }>) => {
     const { standby } = world.outcomeOf(roles);
-    const instance = await world.cloud.getInstance(world.instanceOf(standby));
+    const instance = await world.cloud.getPower(world.instanceOf(standby));
     // A node that is off counts as prepared only if we asked for it.
     if (!mine.begun || instance.state !== "stopped") return undefined;
     return { stoppedBy: instance.stoppedBy ?? "unknown", keptBoot: mine.before?.keptBoot === true };
   },
   must: async (world, mine) => {
     const { standby, active, groups } = world.outcomeOf(roles);
-    const instance = await world.cloud.getInstance(world.instanceOf(standby));
+    const instance = await world.cloud.getPower(world.instanceOf(standby));
     if (instance.state !== "running") return notYet;
     const boot = await world.nodes.findBoot(standby);
     if (boot === undefined) return notYet;
@@ -79,7 +79,7 @@ export const snapshotVolumes = step({
   },
   must: async (world) => {
     const { standby } = world.outcomeOf(roles);
-    const instance = await world.cloud.getInstance(world.instanceOf(standby));
+    const instance = await world.cloud.getPower(world.instanceOf(standby));
     if (instance.state !== "stopped")
       throw new Failure(
         "precondition",
@@ -112,13 +112,13 @@ export const startStandby = step({
   title: "Power the standby on",
   done: async (world) => {
     const { standby } = world.outcomeOf(roles);
-    const instance = await world.cloud.getInstance(world.instanceOf(standby));
+    const instance = await world.cloud.getPower(world.instanceOf(standby));
     if (instance.state !== "running") return undefined;
     const boot = await world.nodes.findBoot(standby);
     return boot && { bootId: boot.bootId, prepared: !(await world.cluster.getService(standby)).startsAtBoot };
   },
   must: async (world) => {
-    const instance = await world.cloud.getInstance(world.instanceOf(world.outcomeOf(roles).standby));
+    const instance = await world.cloud.getPower(world.instanceOf(world.outcomeOf(roles).standby));
     return instance.state === "stopped" ? undefined : notYet;
   },
   do: async (world) => {
@@ -142,7 +142,7 @@ export const finishBackup = step({
   must: async (world, mine) => {
     const { standby, mirrors } = world.outcomeOf(roles);
     if ((await world.nodes.findBoot(standby)) === undefined) {
-      const instance = await world.cloud.getInstance(world.instanceOf(standby));
+      const instance = await world.cloud.getPower(world.instanceOf(standby));
       if (instance.state === "running") return notYet;
       throw new Failure("unavailable", `${standby} is ${instance.state}: it has to be powered on first`);
     }

@@ -185,7 +185,7 @@ async function leftOf(world: World, volume: string): Promise<readonly string[]> 
 /** The scratch node is off, or gone for good. */
 export async function isOff(world: World): Promise<boolean> {
   try {
-    const { state } = await world.cloud.getInstance(drillOf(world).instance);
+    const { state } = await world.cloud.getPower(drillOf(world).instance);
     return state === "stopped" || state === "terminated";
   } catch (thrown) {
     // One that ended long ago is forgotten by the cloud.

@@ -110,7 +110,7 @@ const volumesHidden = step<{ readonly told?: readonly string[] }, Before>({
 });
 
 async function isOff(world: World, node: string): Promise<boolean> {
-  return (await world.cloud.getInstance(world.instanceOf(node))).state === "stopped";
+  return (await world.cloud.getPower(world.instanceOf(node))).state === "stopped";
 }
 
 function listed(world: World): readonly string[] {

@@ -138,7 +138,7 @@ export const prepareNodes = step({
       throw new Failure("precondition", "a group runs again: no node is shut down under it");
     // One that was told before is on its way down.
     for (const node of world.outcomeOf(sides).nodes) {
-      const { state } = await world.cloud.getInstance(world.instanceOf(node));
+      const { state } = await world.cloud.getPower(world.instanceOf(node));
       if (state === "stopping" || state === "pending") return notYet;
       if (state === "running" && (await world.nodes.findBoot(node)) === undefined) return notYet;
     }
@@ -165,7 +165,7 @@ export const prepareNodes = step({
 
 /** Off; or, once this run has powered it on again, up or on its way up outside of the cluster. */
 async function isOut(world: World, node: string): Promise<boolean> {
-  const { state } = await world.cloud.getInstance(world.instanceOf(node));
+  const { state } = await world.cloud.getPower(world.instanceOf(node));
   if (state === "stopped") return true;
   // Before that, one that is still up was told a moment ago, or not yet.
   if (!world.traceOf(bootNodes).begun) return false;
@@ -200,7 +200,7 @@ export const bootNodes = step({
   done: async (world) => {
     const boots: Record<string, string> = {};
     for (const node of restoredNodes(world)) {
-      const { state } = await world.cloud.getInstance(world.instanceOf(node));
+      const { state } = await world.cloud.getPower(world.instanceOf(node));
       if (state !== "running") return undefined;
       const boot = await world.nodes.findBoot(node);
       if (!boot) return undefined;
@@ -211,7 +211,7 @@ export const bootNodes = step({
   },
   must: async (world) => {
     for (const node of restoredNodes(world)) {
-      const { state } = await world.cloud.getInstance(world.instanceOf(node));
+      const { state } = await world.cloud.getPower(world.instanceOf(node));
       if (state === "stopping" || state === "pending") return notYet;
     }
     return undefined;
@@ -220,7 +220,7 @@ export const bootNodes = step({
     for (const node of restoredNodes(world)) {
       const instance = world.instanceOf(node);
       await world.unless(
-        async () => (await world.cloud.getInstance(instance)).state === "running",
+        async () => (await world.cloud.getPower(instance)).state === "running",
         () => world.cloud.startInstance({ instance }),
       );
     }
@@ -247,13 +247,13 @@ const nodesOff = step({
       return { told: ["the nodes may serve from the restored volumes, and stay up"] };
     if (world.traceOf(newVolumesIn).begun && !(await isAnyIn(world))) return { nodes: [] };
     for (const node of restoredNodes(world)) {
-      if ((await world.cloud.getInstance(world.instanceOf(node))).state !== "stopped") return undefined;
+      if ((await world.cloud.getPower(world.instanceOf(node))).state !== "stopped") return undefined;
     }
     return { nodes: restoredNodes(world) };
   },
   must: async (world) => {
     for (const node of restoredNodes(world)) {
-      const { state } = await world.cloud.getInstance(world.instanceOf(node));
+      const { state } = await world.cloud.getPower(world.instanceOf(node));
       if (state === "pending") return notYet;
       // A drill's node is powered off only when it stays out of the cluster at its next boot: its own volumes lie there then.
       if (world.settings.staging !== undefined && (await startsThere(world, node)))
@@ -271,7 +271,7 @@ const nodesOff = step({
     for (const node of restoredNodes(world)) {
       const instance = world.instanceOf(node);
       await world.unless(
-        async () => ["stopping", "stopped"].includes((await world.cloud.getInstance(instance)).state),
+        async () => ["stopping", "stopped"].includes((await world.cloud.getPower(instance)).state),
         () => world.cloud.stopInstance({ instance }),
       );
     }
@@ -292,7 +292,7 @@ export const nodesOn = step({
   title: "Power the nodes on",
   done: async (world, mine: Mine<{ boots: { [node: string]: string } }>) => {
     for (const node of world.outcomeOf(sides).nodes) {
-      const { state } = await world.cloud.getInstance(world.instanceOf(node));
+      const { state } = await world.cloud.getPower(world.instanceOf(node));
       if (state !== "running" || (await world.nodes.findBoot(node)) === undefined) return undefined;
       if (await goesDown(world, node, mine)) return undefined;
     }

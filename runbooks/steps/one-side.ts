@@ -83,7 +83,7 @@ async function assertOthersOff(world: World): Promise<void> {
   const onto = ontoOf(world);
   for (const node of world.outcomeOf(sides).nodes) {
     if (node === onto) continue;
-    const { state } = await world.cloud.getInstance(world.instanceOf(node));
+    const { state } = await world.cloud.getPower(world.instanceOf(node));
     if (state !== "stopped")
       throw new Failure(
         "precondition",
@@ -156,7 +156,7 @@ export const otherBooted = step({
     const { node } = world.outcomeOf(otherSide);
     // Off or gone before this run: left so.
     if (node === null) return { bootId: "" };
-    if ((await world.cloud.getInstance(world.instanceOf(node))).state !== "running") return undefined;
+    if ((await world.cloud.getPower(world.instanceOf(node))).state !== "running") return undefined;
     const boot = await world.nodes.findBoot(node);
     if (!boot) return undefined;
     if (!world.traceOf(otherStarted).begun) {
@@ -170,7 +170,7 @@ export const otherBooted = step({
     return { bootId: boot.bootId };
   },
   must: async (world) => {
-    const { state } = await world.cloud.getInstance(world.instanceOf(otherOf(world)));
+    const { state } = await world.cloud.getPower(world.instanceOf(otherOf(world)));
     return state === "stopping" || state === "pending" ? notYet : undefined;
   },
   do: async (world) => {
@@ -178,7 +178,7 @@ export const otherBooted = step({
     if (node === null) return;
     const instance = world.instanceOf(node);
     await world.unless(
-      async () => (await world.cloud.getInstance(instance)).state === "running",
+      async () => (await world.cloud.getPower(instance)).state === "running",
       () => insist(() => world.cloud.startInstance({ instance })),
     );
   },

@@ -6,7 +6,7 @@ type Remembered = Mine<{ readonly boots: { readonly [node: string]: string } }>;
 /** Not while a node is on its way down, or up. */
 export async function mayPowerOn(world: World, mine: Remembered): Promise<void | typeof notYet> {
   for (const node of world.outcomeOf(sides).nodes) {
-    const { state } = await world.cloud.getInstance(world.instanceOf(node));
+    const { state } = await world.cloud.getPower(world.instanceOf(node));
     if (state === "stopping" || state === "pending") return notYet;
     // Running, and silent: the guest is on its way down, or up.
     if (state === "running" && (await world.nodes.findBoot(node)) === undefined) return notYet;
@@ -19,7 +19,7 @@ export async function powerOn(world: World): Promise<void> {
   for (const node of world.outcomeOf(sides).nodes) {
     const instance = world.instanceOf(node);
     await world.unless(
-      async () => (await world.cloud.getInstance(instance)).state !== "stopped",
+      async () => (await world.cloud.getPower(instance)).state !== "stopped",
       () => world.cloud.startInstance({ instance }),
     );
   }

@@ -128,7 +128,7 @@ export const groupsDown = step({
 async function silentNodes(world: World): Promise<readonly string[]> {
   const silent: string[] = [];
   for (const node of world.outcomeOf(sides).nodes) {
-    const { state } = await world.cloud.getInstance(world.instanceOf(node));
+    const { state } = await world.cloud.getPower(world.instanceOf(node));
     if (["stopping", "stopped"].includes(state)) continue;
     if ((await world.nodes.findBoot(node)) === undefined) silent.push(node);
   }
@@ -141,12 +141,12 @@ export const stagingDown = step({
   done: async (world) => {
     if (!(await isAnyIn(world))) return { nodes: [] };
     for (const node of world.outcomeOf(sides).nodes)
-      if ((await world.cloud.getInstance(world.instanceOf(node))).state !== "stopped") return undefined;
+      if ((await world.cloud.getPower(world.instanceOf(node))).state !== "stopped") return undefined;
     return { nodes: world.outcomeOf(sides).nodes };
   },
   must: async (world) => {
     for (const node of world.outcomeOf(sides).nodes) {
-      const { state } = await world.cloud.getInstance(world.instanceOf(node));
+      const { state } = await world.cloud.getPower(world.instanceOf(node));
       if (state === "stopping" || state === "pending") return notYet;
       if (state === "running" && (await world.nodes.findBoot(node)) === undefined) return notYet;
     }
@@ -157,7 +157,7 @@ export const stagingDown = step({
   do: async (world) => {
     await each(world.outcomeOf(sides).nodes, (node) =>
       world.unless(
-        async () => (await world.cloud.getInstance(world.instanceOf(node))).state === "stopped",
+        async () => (await world.cloud.getPower(world.instanceOf(node))).state === "stopped",
         () => world.cluster.prepareRestore({ node }),
       ),
     );

@@ -260,7 +260,7 @@ export const deletionAsBefore = step({
 /** Volumes change places only under nodes that are off: what a guest has open stays "busy" (reference aws-ebs 4). */
 async function assertOff(world: World): Promise<void | typeof notYet> {
   for (const node of world.outcomeOf(sides).nodes) {
-    const { state } = await world.cloud.getInstance(world.instanceOf(node));
+    const { state } = await world.cloud.getPower(world.instanceOf(node));
     if (state === "stopping") return notYet;
     if (state !== "stopped")
       throw new Failure(
@@ -311,19 +311,26 @@ async function attach(world: World, wanted: readonly Place[]): Promise<void> {
 }
 
 async function areIn(world: World, wanted: readonly Place[]): Promise<boolean> {
-  for (const { node, volume, device } of wanted) {
-    const found = await attachmentOf(world, volume);
-    if (found?.state !== "attached" || found.device !== device) return false;
-    if (found.instance !== world.instanceOf(node)) return false;
-  }
-  return true;
+  const held = await attachmentsOf(
+    world,
+    wanted.map(({ volume }) => volume),
+  );
+  return wanted.every(({ node, volume, device }) => {
+    const found = held.get(volume);
+    return (
+      found?.state === "attached" && found.device === device && found.instance === world.instanceOf(node)
+    );
+  });
 }
 
 async function deletionIs(world: World, wanted: readonly Place[]): Promise<boolean> {
-  for (const { volume, deleteOnTermination } of wanted) {
-    if ((await attachmentOf(world, volume))?.deleteOnTermination !== deleteOnTermination) return false;
-  }
-  return true;
+  const held = await attachmentsOf(
+    world,
+    wanted.map(({ volume }) => volume),
+  );
+  return wanted.every(
+    ({ volume, deleteOnTermination }) => held.get(volume)?.deleteOnTermination === deleteOnTermination,
+  );
 }
 
 async function setDeletion(world: World, wanted: readonly Place[]): Promise<void> {
@@ -338,9 +345,13 @@ async function setDeletion(world: World, wanted: readonly Place[]): Promise<void
 
 /** Those of these volumes that are attached to anything. */
 async function attached(world: World, volumes: readonly string[]): Promise<readonly string[]> {
-  const found: string[] = [];
-  for (const volume of volumes) if (await attachmentOf(world, volume)) found.push(volume);
-  return found;
+  return [...(await attachmentsOf(world, volumes)).keys()];
+}
+
+/** One call for all of them. */
+async function attachmentsOf(world: World, volumes: readonly string[]) {
+  const found = volumes.length === 0 ? [] : await world.cloud.getVolumes(volumes);
+  return new Map(found.flatMap(({ id, attachments: [first] }) => (first ? [[id, first] as const] : [])));
 }
 
 async function attachmentOf(world: World, volume: string) {

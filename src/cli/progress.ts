@@ -17,7 +17,8 @@ export function progressOf(key: string, answer: unknown): Progress | undefined {
   if ((name === "cloud.getSnapshots" || name === "cloud.findSnapshots") && Array.isArray(answer))
     return ofSnapshots(answer.filter(isThing));
   if (name === "nodes.listReadings" && Array.isArray(answer)) return ofReadings(key, answer.filter(isThing));
-  if (name === "cloud.getInstance" && isThing(answer)) return ofInstance(answer);
+  if ((name === "cloud.getInstance" || name === "cloud.getPower") && isThing(answer))
+    return ofInstance(answer);
   if (name === "cluster.getState" && isThing(answer)) return ofGroups(answer);
   return undefined;
 }

@@ -110,6 +110,8 @@ export interface Lock {
 /** Reads. Lists may lag behind writes by the `visibleWithinMs` of the write; a `get` of an unknown id throws `not-found`. */
 export interface CloudReads {
   getInstance(instance: string): Promise<Instance>;
+  /** Of it, only whether it runs: one call to the cloud, for whoever has to ask again and again. */
+  getPower(instance: string): Promise<Pick<Instance, "id" | "state" | "stoppedBy">>;
   /**
    * Instances that have one of these private IPv4 addresses now, on any of their interfaces, by their ids; one that was
    * terminated has none. An address belongs to one network alone, so one address may find several instances.
@@ -254,6 +256,7 @@ export interface CloudWrites {
 
 export const cloudContract: { readonly [M in keyof (CloudReads & CloudWrites)]: Contract } = {
   getInstance: { kind: "read" },
+  getPower: { kind: "read" },
   findInstances: { kind: "read" },
   getVolumes: { kind: "read" },
   findSnapshots: { kind: "read" },

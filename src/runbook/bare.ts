@@ -24,7 +24,7 @@ export interface Place {
 export const nodesOff = check<readonly string[]>("Which nodes are off", async (world) => {
   const off: string[] = [];
   for (const node of world.members) {
-    const { id, state } = await world.cloud.getInstance(world.instanceOf(node));
+    const { id, state } = await world.cloud.getPower(world.instanceOf(node));
     if (state === "stopped") off.push(node);
     else if (state !== "running")
       throw new Failure("precondition", `instance ${id} of ${node} is ${state}; wanted running or stopped`, {

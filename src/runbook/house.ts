@@ -216,7 +216,7 @@ export async function findMarker(world: World, node: string): Promise<MarkerStat
 /** The state of a node's instance; one that ended long ago is forgotten by the cloud. */
 export async function powerOf(world: World, node: string): Promise<string> {
   try {
-    return (await world.cloud.getInstance(world.instanceOf(node))).state;
+    return (await world.cloud.getPower(world.instanceOf(node))).state;
   } catch (thrown) {
     if (thrown instanceof Failure && thrown.kind === "not-found") return "terminated";
     throw thrown;

@@ -75,7 +75,7 @@ async function lookAtNode(world: World, node: string, config: ClusterConfig | un
 
 async function powerOf(world: World, node: string): Promise<NodeSight["power"]> {
   try {
-    return (await world.cloud.getInstance(world.instanceOf(node))).state;
+    return (await world.cloud.getPower(world.instanceOf(node))).state;
   } catch (thrown) {
     const { kind } = asFailure(thrown);
     if (kind === "not-found") return "gone";

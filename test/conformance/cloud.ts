@@ -59,6 +59,11 @@ export function cloudSuite(name: string, open: () => Promise<CloudUnderTest>): v
         on(async ({ driver, instance, volumes }) => {
           const found = await driver.reads.getInstance(instance);
           expect(found).toMatchObject({ id: instance, state: "running", stoppedBy: undefined });
+          expect(await driver.reads.getPower(instance)).toEqual({
+            id: instance,
+            state: "running",
+            stoppedBy: undefined,
+          });
           expect(found.attachments.every((attachment) => attachment.instance === instance)).toBe(true);
           const attached = found.attachments.map(({ volume }) => volume);
           expect(new Set(attached)).toEqual(new Set([...volumes, ...rootsOf(found)]));
@@ -114,6 +119,7 @@ export function cloudSuite(name: string, open: () => Promise<CloudUnderTest>): v
           const known = volumes[0] ?? "";
           const cases: readonly (readonly [Promise<unknown>, string])[] = [
             [driver.reads.getInstance(unknown.instance), unknown.instance],
+            [driver.reads.getPower(unknown.instance), unknown.instance],
             [driver.reads.getVolumes([known, unknown.volume]), unknown.volume],
             [driver.reads.getSnapshots([unknown.snapshot]), unknown.snapshot],
             [driver.reads.getInitialization(unknown.volume), unknown.volume],
@@ -190,6 +196,8 @@ export function cloudSuite(name: string, open: () => Promise<CloudUnderTest>): v
             await settle();
             const found = await driver.reads.getInstance(instance);
             expect(found).toMatchObject({ state: "stopped", stoppedBy: "api" });
+            const power = await driver.reads.getPower(instance);
+            expect(power).toEqual({ id: instance, state: "stopped", stoppedBy: "api" });
             expect(found.attachments.map(({ volume }) => volume)).toEqual(
               expect.arrayContaining([...volumes]),
             );

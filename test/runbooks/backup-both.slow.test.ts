@@ -28,7 +28,7 @@ describe("backup-both", () => {
 
   it("ends as if never killed, wherever it was killed", { timeout: 900_000 }, async () => {
     const bad = await everyRow(
-      4,
+      2,
       { params: {}, world: { runbook: both.runbook } },
       ({ end, changed, breaches, gaps, snapshots }) =>
         end === "succeeded" &&

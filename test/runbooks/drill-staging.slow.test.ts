@@ -229,7 +229,7 @@ describe("whatever happens to a drill on staging, staging comes back", () => {
 
   it("and when it was killed anywhere", { timeout: 900_000 }, async () => {
     const bad = await everyRow(
-      5,
+      3,
       { params: {}, world: { ...world, runbook: book }, prepare: lostFiles, look: () => "settled" },
       ({ end, changed, breaches, gaps }) =>
         [breaches, gaps, changed].every((list) => list.length === 0) &&

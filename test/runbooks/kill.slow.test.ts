@@ -19,7 +19,7 @@ describe("backup-standby, killed before and after rows of its journal and resume
     async ({ service, world }) => {
       const mirrors = "mirrors" in world ? world.mirrors : 1;
       const bad = await everyRow(
-        3,
+        2,
         { params: { service }, world },
         (outcome) =>
           clean(outcome) &&

@@ -41,7 +41,7 @@ import { openCalls } from "./calls.ts";
 import type { AwsSettings, Calls } from "./calls.ts";
 import { codeOf } from "./errors.ts";
 import { getFastRestore, listFastRestores } from "./fast-restore.ts";
-import { findInstances, getInstance } from "./instances.ts";
+import { findInstances, getInstance, getPower } from "./instances.ts";
 import type { NvmeByType } from "./instances.ts";
 import { operations } from "./operations.ts";
 import { findMissingPruneRights } from "./prune-rights.ts";
@@ -62,6 +62,7 @@ export async function openAws(settings: AwsSettings): Promise<CloudDriver> {
     endpoint: async () => (await open()).endpoint,
     reads: {
       getInstance: async (instance) => getInstance(await open(), nvmeByType, instance),
+      getPower: async (instance) => getPower(await open(), instance),
       findInstances: async (addresses) => findInstances(await open(), addresses),
       getVolumes: async (volumes) => getVolumes(await open(), volumes),
       findSnapshots: async (tags) => findSnapshots(await open(), tags),

@@ -53,6 +53,16 @@ export async function getInstance(calls: Calls, nvmeByType: NvmeByType, instance
  * The filter `private-ip-address` knows the primary address of an interface alone; a mirror may go by a second address or
  * interface (SDK, DescribeInstancesRequest). What comes back is compared once more, as in a search by tags.
  */
+export async function getPower(
+  calls: Calls,
+  instance: string,
+): Promise<Pick<Instance, "id" | "state" | "stoppedBy">> {
+  const what: About = { operation: "DescribeInstances", ids: [instance] };
+  const found = await describe(calls, what, instance);
+  const state = calls.present(found.State?.Name, what);
+  return { id: instance, state, stoppedBy: stoppedBy(state, found.StateReason?.Code) };
+}
+
 export async function findInstances(
   calls: Calls,
   addresses: readonly string[],
