@@ -49,8 +49,7 @@ describe("a restore onto nodes whose partitions have names of their own", () => 
       await settle(sim.lab);
       const lost = { "app/version": "1", "late.txt": "written after the cut" };
       expect(files(sim)).toEqual([lost, lost]);
-      for (const node of ["server1", "server2"])
-        expect(configured(sim, node)).toEqual(before);
+      for (const node of ["server1", "server2"]) expect(configured(sim, node)).toEqual(before);
       const tags = sim.lab.cloud.listVolumes().flatMap((volume) => Object.keys(volume.tags));
       // The restored volumes are the old ones now.
       expect(tags.filter((key) => key.startsWith("runbook:old-path"))).toHaveLength(2);
