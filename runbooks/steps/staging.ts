@@ -41,8 +41,9 @@ import {
   prepareNodes,
   serviceBack,
   servicesOn,
+  stateAnywhere,
+  stopAll,
 } from "./nodes-down.ts";
-import { stateAnywhere, stopAll } from "./nodes-down.ts";
 import { pathsBack } from "./mirror-paths.ts";
 import { each } from "./power.ts";
 import {

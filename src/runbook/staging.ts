@@ -1,6 +1,7 @@
 /**
  * A drill on a staging cluster: the point of another cluster, restored onto a cluster of its own that stands aside. Nothing is
- * begun unless it is proven that nothing of staging is production's: with an address of production, its clients would be served from a copy. Production is only ever read.
+ * begun unless it is proven that nothing of staging is production's: with an address of production, its clients would be
+ * served from a copy. Production is only ever read.
  */
 import { Failure } from "../errors.ts";
 import type { ClusterConfig } from "../ports/cluster-manager.ts";
