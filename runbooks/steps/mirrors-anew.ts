@@ -26,7 +26,7 @@ import {
   type World,
 } from "runbook";
 
-import { outAgain } from "./nodes-down.ts";
+import { bootNodes, outAgain } from "./nodes-down.ts";
 import { wasCopiedOver } from "./copied.ts";
 import { assertReadUntouched } from "./read-on-helper.ts";
 import { startAsTheyWere } from "./taken-back.ts";
@@ -347,6 +347,9 @@ export function startBegun(world: World): boolean {
 export async function hasStarted(world: World): Promise<boolean> {
   // What a drill has restored on staging is thrown away, whether or not it served: that it is a drill was the word.
   if (world.settings.staging !== undefined) return false;
+  // The way back has powered the nodes off, because none was started: that they are silent since says nothing else.
+  const { calls } = world.traceOf(bootNodes);
+  if (calls.some(({ verb, state }) => verb === "cloud.stopInstance" && state !== "no")) return false;
   // Taking a restore back gives no post command: there a reboot into the cluster is the start.
   const rebooted = world
     .traceOf(startAsTheyWere)

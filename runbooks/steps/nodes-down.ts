@@ -25,7 +25,7 @@ import { finishBoth } from "./both.ts";
 import { hasStarted, startBegun, startMirrors } from "./mirrors-anew.ts";
 import { wasCopiedOver } from "./copied.ts";
 import { assertFormerPaths, pathsBack } from "./mirror-paths.ts";
-import { areOwnIn, isAnyIn, newVolumesIn } from "./volumes.ts";
+import { assertOwnIn, isAnyIn, newVolumesIn } from "./volumes.ts";
 import { each, findMembers, goesDown, join, mayPowerOn, powerOn } from "./power.ts";
 
 export const stopAll: Step<{ groups: string[] }> = step({
@@ -245,7 +245,7 @@ const nodesOff = step({
   done: async (world) => {
     if (await hasStarted(world))
       return { told: ["the nodes may serve from the restored volumes, and stay up"] };
-    if (world.traceOf(newVolumesIn).begun && !(await isAnyIn(world))) return { nodes: [] };
+    if (await isDrillOver(world)) return { nodes: [] };
     for (const node of restoredNodes(world)) {
       if ((await world.cloud.getPower(world.instanceOf(node))).state !== "stopped") return undefined;
     }
@@ -255,13 +255,14 @@ const nodesOff = step({
     for (const node of restoredNodes(world)) {
       const { state } = await world.cloud.getPower(world.instanceOf(node));
       if (state === "pending") return notYet;
+      if (world.settings.staging === undefined || state !== "running") continue;
       // A drill's node is powered off only when it stays out of the cluster at its next boot: its own volumes lie there then.
-      if (world.settings.staging !== undefined && (await startsThere(world, node)))
+      if ((await world.nodes.findBoot(node)) === undefined) return notYet;
+      if ((await world.cluster.getService(node)).startsAtBoot)
         throw new Failure("unavailable", `${node} is not out of the cluster yet, and is not powered off`);
     }
-    // Out of the cluster nothing runs, unless somebody has let it in meanwhile.
-    const groups = world.outcomeOf(sides).toStop.map(({ group }) => group);
-    if (!(await nothingRuns(world, groups, true)))
+    // Out of the cluster nothing serves, unless somebody has let it in meanwhile.
+    if (await isServed(world))
       throw new Failure("precondition", "a group runs again: no node is powered off under it", {
         hint: "somebody has started the cluster on what was restored; stop the group there, or keep it and undo nothing",
       });
@@ -279,9 +280,15 @@ const nodesOff = step({
   within: minutes(30),
 });
 
-async function startsThere(world: World, node: string): Promise<boolean> {
-  if ((await world.nodes.findBoot(node)) === undefined) return false;
-  return (await world.cluster.getService(node)).startsAtBoot;
+/** Whether a group is online on a node that answers, or about to be; one that has failed serves nobody. */
+async function isServed(world: World): Promise<boolean> {
+  for (const node of world.outcomeOf(sides).nodes) {
+    if ((await world.nodes.findBoot(node)) === undefined) continue;
+    if (!(await world.cluster.getService(node)).running) continue;
+    const { groups } = await world.cluster.getState(node);
+    if (Object.values(groups).some(({ status }) => status === "online" || status === "pending")) return true;
+  }
+  return false;
 }
 
 // A side that holds a new volume and was never started on it would be taken for a mirror that it is not: `leftAsRestored`
@@ -291,6 +298,9 @@ const staysAsRestored = ["the restored side stays as it is"];
 export const nodesOn = step({
   title: "Power the nodes on",
   done: async (world, mine: Mine<{ boots: { [node: string]: string } }>) => {
+    // Without its disks a node would come up into the cluster with a mirror that has none; and one that is up on other
+    // volumes is not let in.
+    await assertOwnIn(world);
     for (const node of world.outcomeOf(sides).nodes) {
       const { state } = await world.cloud.getPower(world.instanceOf(node));
       if (state !== "running" || (await world.nodes.findBoot(node)) === undefined) return undefined;
@@ -298,12 +308,7 @@ export const nodesOn = step({
     }
     return { nodes: world.outcomeOf(sides).nodes };
   },
-  must: async (world, mine: Mine<{ boots: { [node: string]: string } }>) => {
-    // Without its disks a node would come up into the cluster with a mirror that has none, and has to go off again for them.
-    if (!(await hasStarted(world)) && !(await areOwnIn(world)))
-      throw new Failure("unavailable", "the old volumes are not back in their places: no node is powered on");
-    return mayPowerOn(world, mine);
-  },
+  must: mayPowerOn,
   do: powerOn,
   within: minutes(40),
 });
@@ -326,7 +331,10 @@ export const servicesOn = step({
     }
     return { nodes: rejoining(world) };
   },
-  must: assertFormerPaths,
+  must: async (world) => {
+    await assertOwnIn(world);
+    await assertFormerPaths(world);
+  },
   do: async (world) => {
     for (const node of rejoining(world)) {
       await world.unless(
@@ -350,6 +358,7 @@ export const nodesRebooted = step({
   },
   // One that was told a moment ago is on its way.
   must: async (world, mine) => {
+    await assertOwnIn(world);
     const last = mine.calls.findLast((call) => call.verb === "nodes.reboot" && call.state !== "no");
     if (last !== undefined && world.now() - last.sentAt < minutes(5)) return notYet;
     for (const node of rejoining(world)) {

@@ -80,7 +80,16 @@ const staysTakenBack = step({
       ],
     };
   },
-  must: async () => notYet,
+  // One that was told to reboot comes up into the cluster by itself; one that was not is let in as it stands, proven.
+  must: async (world) => {
+    const told = world
+      .traceOf(startAsTheyWere)
+      .calls.findLast(({ verb, state }) => verb === "nodes.reboot" && state !== "no");
+    if (told !== undefined && world.now() - told.sentAt < minutes(10)) return notYet;
+    for (const node of world.outcomeOf(sides).nodes)
+      if ((await world.nodes.findBoot(node)) === undefined) return notYet;
+    return undefined;
+  },
   do: async (world) => {
     await each(world.outcomeOf(sides).nodes, (node) =>
       world.unless(

@@ -166,6 +166,8 @@ export const oldVolumesUntagged = step({
       ? { untagged: true }
       : undefined;
   },
+  // Of a volume that is not in its place, the tags are all that tells where it belongs.
+  must: assertOwnIn,
   do: async (world) => {
     const resources = attachedOnes(world).map(({ swap }) => swap.old);
     const keys = [
@@ -301,13 +303,20 @@ function newPlaces(world: World): readonly Place[] {
   }));
 }
 
-async function attach(world: World, wanted: readonly Place[]): Promise<void> {
+/** Answers "not yet" while one of them is still on its way out of where it was. */
+async function attach(world: World, wanted: readonly Place[]): Promise<void | typeof notYet> {
+  let leaves = false;
   for (const { node, volume, device } of wanted) {
     await world.unless(
-      async () => (await attachmentOf(world, volume)) !== undefined,
+      async () => {
+        const held = await attachmentOf(world, volume);
+        leaves ||= held?.state === "detaching" || held?.state === "busy";
+        return held !== undefined;
+      },
       () => world.cloud.attachVolume({ volume, instance: world.instanceOf(node), device }),
     );
   }
+  return leaves ? notYet : undefined;
 }
 
 async function areIn(world: World, wanted: readonly Place[]): Promise<boolean> {
@@ -359,14 +368,38 @@ async function attachmentOf(world: World, volume: string) {
   return found?.attachments[0];
 }
 
+/** What follows has to wait for the volumes. */
+export async function assertOwnIn(world: World): Promise<void> {
+  if (!(await hasStarted(world)) && !(await areOwnIn(world)))
+    throw new Failure("unavailable", "the old volumes are not back in their places");
+}
+
 /** Whether what this run took out, or was about to, is in its place. */
 export async function areOwnIn(world: World): Promise<boolean> {
   return !world.traceOf(oldVolumesOut).begun || areIn(world, ownPlaces(world));
 }
 
-/** Whether any volume that this run made lies under a node. */
+/** Whether any volume that this run puts in lies under a node; asked by its id, since lists lag. */
 export async function isAnyIn(world: World): Promise<boolean> {
-  return (await madeSoFar(world)).some(({ attachments }) => attachments.length > 0);
+  if (world.findOutcome(newVolumes) === undefined) return false;
+  const there = await thereOf(
+    world,
+    newPlaces(world).map(({ volume }) => volume),
+  );
+  return (await attached(world, there)).length > 0;
+}
+
+/** Those of these volumes that the cloud still knows: deleted ones are forgotten. */
+async function thereOf(world: World, volumes: readonly string[]): Promise<readonly string[]> {
+  const there: string[] = [];
+  for (const volume of volumes)
+    try {
+      await world.cloud.getVolumes([volume]);
+      there.push(volume);
+    } catch (thrown) {
+      if (!(thrown instanceof Failure) || thrown.kind !== "not-found") throw thrown;
+    }
+  return there;
 }
 
 /** Volumes of this run's that are there, or may come to be. */

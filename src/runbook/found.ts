@@ -3,6 +3,7 @@
  * No time is among the facts, and nothing that changes by itself while a plan is reviewed.
  */
 import { Failure } from "../errors.ts";
+import { drillTag } from "./drill.ts";
 import { later } from "./later.ts";
 import { isRecovering } from "./mirrors.ts";
 import { assertSupported, mirrorsOf, type RoleMirror } from "./roles.ts";
@@ -325,6 +326,24 @@ export function leftAloneOf(world: World, sight: Sight, setUp: SetUp | null): re
   ];
 }
 
+/** What lies there is another cluster's content: nobody lets it in but the drill itself. */
+async function assertNoDrill(
+  world: World,
+  node: string,
+  attachments: readonly { readonly volume: string }[],
+): Promise<void> {
+  const volumes = await world.cloud.getVolumes(attachments.map(({ volume }) => volume));
+  const drilled = volumes.find(({ tags }) => tags[drillTag] !== undefined);
+  if (drilled)
+    throw new Failure(
+      "precondition",
+      `${node} has ${drilled.id} of drill ${drilled.tags[drillTag] ?? ""} attached: what is on it is not ${world.clusterName}'s`,
+      {
+        hint: "`runbook undo` of that drill puts everything back; without its journal: power the nodes off, detach its volumes, and plan again",
+      },
+    );
+}
+
 /**
  * Volumes that a restore took out, and whose place is empty: what a run recorded in their tags before the detach is the way
  * back. A place where something lies is left so, since a restored volume may have served from there (design 4, "Old
@@ -336,6 +355,7 @@ async function findDisplaced(world: World, sight: Sight): Promise<readonly Displ
     const { node } = seen;
     if (seen.power !== "stopped" && !isOutside(seen)) continue;
     const { zone, attachments } = await world.cloud.getInstance(world.instanceOf(node));
+    await assertNoDrill(world, node, attachments);
     const old = (await world.cloud.findVolumes({ "runbook:old": "*", "runbook:old-node": node })).filter(
       (volume) =>
         volume.state === "available" &&
@@ -355,7 +375,8 @@ async function findDisplaced(world: World, sight: Sight): Promise<readonly Displ
         volume: id,
         device,
         deletes: tags["runbook:old-deletes"] === "true",
-        tags: Object.keys(tags).filter((key) => /^runbook:(old|bare)/.test(key)),
+        // What its partitions are called stays: nothing here changes the names in the configuration.
+        tags: Object.keys(tags).filter((key) => /^runbook:(old(?!-path)|bare)/.test(key)),
       });
     }
   }

@@ -4,6 +4,7 @@
  */
 import { Failure } from "../errors.ts";
 import type { Volume } from "../ports/cloud.ts";
+import { drillTag } from "./drill.ts";
 import type { Swap, Swaps } from "./restore.ts";
 import { check, type Step, type World } from "./step.ts";
 
@@ -30,7 +31,10 @@ export const leftByRestore: Step<LeftByRestore> = check<LeftByRestore>(
       "runbook:cluster": world.clusterName,
       "runbook:replaces": "*",
     });
-    const inUse = made.filter(({ attachments }) => attachments.length > 0);
+    // What a drill has put on a staging cluster is no restore, and is not confirmed or taken back as one.
+    const inUse = made.filter(
+      ({ attachments, tags }) => attachments.length > 0 && tags[drillTag] === undefined,
+    );
     const newest = inUse.toSorted((a, b) => (a.createdAt < b.createdAt ? 1 : -1))[0];
     const run = wanted === "newest" ? newest?.tags["runbook:run"] : wanted;
     const ours = inUse.filter(({ tags }) => tags["runbook:run"] === run);

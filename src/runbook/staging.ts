@@ -27,8 +27,9 @@ function productionOf(world: World): Production {
 
 export interface Apart {
   readonly of: string;
-  /** The groups of staging. */
+  /** The groups of staging, and those of them that start when it does. */
   readonly groups: readonly string[];
+  readonly starting: readonly string[];
   /** What production's cluster calls the partitions, by mirror and node. */
   readonly layout: readonly {
     readonly mirror: string;
@@ -46,28 +47,27 @@ export const stagingApart = check<Apart>("Nothing of the staging cluster is prod
   const theirs = await there.cluster.getConfig(nodes);
   const silent = nodes.filter((node) => theirs.digests[node] === undefined);
   if (silent.length > 0) throw notSeen(`${silent.join(" and ")} of ${of} cannot be asked`);
+  for (const [name, { digests }] of [
+    [world.clusterName, ours],
+    [of, theirs],
+  ] as const)
+    if (new Set(Object.values(digests)).size > 1)
+      throw notSeen(`the nodes of ${name} have two configurations`);
   if (ours.uuid === undefined || theirs.uuid === undefined)
     throw notSeen(`the configuration of ${ours.uuid === undefined ? world.clusterName : of} has no uuid`);
 
   const common: string[] = [];
-  const compare = (what: string, here: readonly string[], other: readonly string[]) => {
+  /** What both may have is a person's word; that a machine is another one never is. */
+  const compare = (what: string, here: readonly string[], other: readonly string[], mayShare = false) => {
     for (const value of new Set(here))
-      if (other.includes(value) && !shares.includes(value)) common.push(`${what} ${value}`);
+      if (other.includes(value) && !(mayShare && shares.includes(value))) common.push(`${what} ${value}`);
   };
-  compare("the cluster's uuid", [ours.uuid], [theirs.uuid]);
-  compare("the address", addressesIn(ours), addressesIn(theirs));
-  compare("the address or name", claimsOf(ours), claimsOf(theirs));
   const machines = async (names: readonly string[], ask: (node: string) => Promise<string>) => {
     const found: string[] = [];
     for (const node of names) found.push(await ask(node));
     return found;
   };
-  compare(
-    "the machine id",
-    await machines(world.members, (node) => world.nodes.getMachineId(node)),
-    await machines(nodes, (node) => there.nodes.getMachineId(node)),
-  );
-  const instances = async (ids: readonly string[]) => {
+  const networks = async (ids: readonly string[]) => {
     const found: { readonly subnets: string[]; readonly addresses: string[] } = {
       subnets: [],
       addresses: [],
@@ -80,21 +80,25 @@ export const stagingApart = check<Apart>("Nothing of the staging cluster is prod
     }
     return found;
   };
-  const here = await instances(world.members.map((node) => world.instanceOf(node)));
-  const other = await instances(Object.values(production));
+  const own = world.members.map((node) => world.instanceOf(node));
+  const foreign = Object.values(production);
+  const here = await networks(own);
+  const other = await networks(foreign);
+  compare("the cluster's uuid", [ours.uuid], [theirs.uuid]);
+  compare("the instance", [...own, ...claimsOf(ours)], foreign);
   compare(
-    "the instance",
-    world.members.map((node) => world.instanceOf(node)),
-    Object.values(production),
+    "the machine id",
+    await machines(world.members, (node) => world.nodes.getMachineId(node)),
+    await machines(nodes, (node) => there.nodes.getMachineId(node)),
   );
-  compare("the subnet", here.subnets, other.subnets);
-  // An address of an instance may be the floating one of the other cluster as well.
+  compare("the subnet", here.subnets, other.subnets, true);
+  // An address of a machine may be a floating one of the other cluster as well.
   compare(
-    "the address",
-    [...here.addresses, ...addressesIn(ours)],
-    [...other.addresses, ...claimsOf(theirs)],
+    "the address or name",
+    [...here.addresses, ...addressesIn(ours), ...claimsOf(ours)],
+    [...other.addresses, ...addressesIn(theirs), ...claimsOf(theirs)],
+    true,
   );
-  compare("the address", claimsOf(ours), [...other.addresses, ...addressesIn(theirs)]);
   if (common.length > 0)
     throw new Failure(
       "precondition",
@@ -106,6 +110,7 @@ export const stagingApart = check<Apart>("Nothing of the staging cluster is prod
   return {
     of,
     groups: ours.groups.map(({ name }) => name),
+    starting: ours.groups.filter(({ startsByItself }) => startsByItself).map(({ name }) => name),
     layout: theirs.mirrors.map(({ name, dataPartition, clusterPartition }) => ({
       mirror: name,
       data: dataPartition,
@@ -131,7 +136,22 @@ function claimsOf({ claims }: ClusterConfig): readonly string[] {
 
 /** The staging cluster is left as it was found: so it has to be found whole. */
 export const stagingWhole = check("The staging cluster is whole", async (world) => {
-  const { whole, bare, absent } = world.outcomeOf(sides);
+  const { whole, bare, absent, nodes, startsOn, ran } = world.outcomeOf(sides);
+  const out = nodes.filter((node) => !startsOn.includes(node));
+  if (out.length > 0)
+    throw new Failure("precondition", `the cluster software of ${out.join(" and ")} does not start at boot`, {
+      hint: "`clpsvcctrl.sh --enable -a` there: after the drill it would, and staging is left as it was found",
+    });
+  const { starting } = world.outcomeOf(stagingApart);
+  const stopped = starting.filter((name) => !ran.some(({ group }) => group === name));
+  if (stopped.length > 0)
+    throw new Failure(
+      "precondition",
+      `${stopped.join(", ")} of ${world.clusterName} is stopped, and starts by itself`,
+      {
+        hint: "start it: the drill reboots the nodes, after which it would run, and staging is left as it was found",
+      },
+    );
   if (whole && bare.length === 0 && absent.length === 0) return true;
   throw new Failure(
     "precondition",

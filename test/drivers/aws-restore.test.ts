@@ -490,6 +490,7 @@ describe("rights for a restore", () => {
       ["DetachVolume", "true"],
       ["AttachVolume", "true"],
       ["StartInstances", "true"],
+      ["StopInstances", "true"],
       ["EnableFastSnapshotRestores", "true"],
       ["DisableFastSnapshotRestores", "true"],
     ]);

@@ -54,9 +54,9 @@ describe("the configuration", () => {
       text.replace(
         /<resource>/,
         `<resource>
-          <fip name="fip9"><parameters><ip>192.0.2.9</ip><mask>255.255.255.0</mask></parameters>
-            <server name="server1"><parameters><ip>2001:db8::9</ip></parameters></server></fip>
-          <awsdns name="d"><parameters><hostedzone>Z0123456789ABCDEF</hostedzone><record>db.example.com</record>
+          <fip name="fip9"><parameters><ip>192.0.2.9%bond0</ip><mask>255.255.255.0</mask></parameters>
+            <server name="server1"><parameters><ip>2001:DB8:0::9/64</ip></parameters></server></fip>
+          <awsdns name="d"><parameters><hostedzone>Z0123456789ABCDEF</hostedzone><record>DB.example.com.</record>
             <timeout>300</timeout><cmd>/usr/bin/aws</cmd></parameters></awsdns>
           <unheardof name="u"><parameters><table>rtb-0123456789abcdef0, rtb-0fedcba9876543210</table></parameters></unheardof>
           <exec name="e"><parameters><act><path>start.sh</path></act></parameters></exec>`,

@@ -25,8 +25,8 @@ const rollback: Play = {
   prepare: restored,
   params: { why: "it was the wrong night" },
 };
-/** Volumes and their places are all that it changes. */
-const places = /^volumes\.|attachments|mirrors\.md1\.volumes/;
+/** Volumes and their places are all that it changes; and where a group runs whose node came up later than the other. */
+const places = /^volumes\.|attachments|mirrors\.md1\.volumes|groups\.failover1|mounts/;
 
 const beforeRestore = { "app/version": "1", "orders.txt": "two" };
 

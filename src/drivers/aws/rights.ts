@@ -102,7 +102,13 @@ export async function findMissingRestoreRights(
     ...(args.marked === undefined || args.marked.length === 0
       ? []
       : [[requests.setTags({ resources: args.marked, tags }), args.marked] as const]),
-    ...(args.starts === false ? [] : [[requests.startInstance({ instance }), [instance]] as const]),
+    ...(args.starts === false
+      ? []
+      : [
+          [requests.startInstance({ instance }), [instance]] as const,
+          // On the way back, what was powered on goes off again.
+          [requests.stopInstance({ instance }), [instance]] as const,
+        ]),
     ...(args.fastRestore === true
       ? [
           [requests.enableFastRestore(fast), [snapshot]] as const,

@@ -92,11 +92,25 @@ const claimNothing = new Set(["types", "md", "hd", "disk", "exec", "volmgr", "ra
  */
 function claimsIn(resource: Element): ParsedConfig["claims"] {
   if (claimNothing.has(resource.name)) return [];
-  const values = textsIn(resource).flatMap((text) => text.split(/[\s,]+/));
+  const values = textsIn(resource).flatMap((text) => text.split(/[\s,;]+/).map(plainly));
   return [...new Set(values.filter(isClaim))].map((value) => ({
     resource: `${resource.name}@${resource.attributes["name"] ?? ""}`,
     value,
   }));
+}
+
+/**
+ * One value in one spelling: an address without its interface ("10.0.0.1%bond0"), prefix or port; a name in small letters,
+ * without the dot at its end; IPv6 in its short form.
+ */
+function plainly(text: string): string {
+  const bare = text
+    .replace(/[%/].*$/, "")
+    .replace(/^\[(.*)\](:\d+)?$/, "$1")
+    .replace(/^([^:]+):\d+$/, "$1");
+  if (isIP(bare) === 6) return new URL(`http://[${bare}]`).hostname.slice(1, -1);
+  if (isIP(bare) === 4 || /^Z[A-Z0-9]{9,31}$/.test(bare)) return bare;
+  return bare.toLowerCase().replace(/\.$/, "");
 }
 
 function textsIn(element: Element): readonly string[] {
@@ -106,7 +120,7 @@ function textsIn(element: Element): readonly string[] {
 function isClaim(text: string): boolean {
   if (isIP(text) !== 0) return !/^(255\.|0\.0\.0\.0$|127\.|::1?$)/.test(text);
   return (
-    /^(rtb|eni|eipalloc|eipassoc|vpc|subnet|igw)-[0-9a-f]{8,}$/.test(text) ||
+    /^(rtb|eni|eipalloc|eipassoc|vpc|subnet|igw|i)-[0-9a-f]{8,}$/.test(text) ||
     /^ocid1\.[a-z]+\./.test(text) ||
     // A hosted zone of Route 53.
     /^Z[A-Z0-9]{9,31}$/.test(text) ||
