@@ -106,6 +106,11 @@ async function endOf(sim: Simulation, params: { readonly point?: string }) {
   }
 }
 
+function startedOneSide(sim: Simulation): boolean {
+  const started = sim.lab.heart.effects.filter(({ detail }) => detail.kind === "mirror-initialised");
+  return new Set(started.map(({ detail }) => detail["node"])).size === 1;
+}
+
 /** Restores, and says how the world is after it. */
 async function play(sim: Simulation, legal: boolean, text: string, params: { readonly point?: string } = {}) {
   const before = worldOf(sim.lab);
@@ -113,6 +118,9 @@ async function play(sim: Simulation, legal: boolean, text: string, params: { rea
   const { end, why } = await endOf(sim, params);
   await settle(sim.lab);
   const trouble: string[] = [...sim.breaches.map(({ what }) => what), ...sim.gaps()];
+  // Somebody's start takes seconds: it may come when the other side was started already, and then a person has to choose.
+  if (end === "stuck" && startedOneSide(sim) && /The cluster service is active/.test(why))
+    return { end, why, trouble };
   const wanted = legal ? ["succeeded"] : ["refused", "given back"];
   if (!wanted.includes(end)) trouble.push(`ended ${end} (${why}); wanted ${wanted.join(" or ")}`);
   const holds = JSON.stringify(contents(sim));
@@ -326,7 +334,7 @@ const tampers: readonly Tamper[] = [
           .some(({ volume }) => "runbook:replaces" in sim.lab.cloud.getVolume(volume).tags);
         const lab = sim.lab.node(node);
         if (restored && lab.systemd.units.get("clusterpro")?.enabled !== true)
-          lab.later(1000, () => void sim.lab.shell.run(node, ["clpcl", "-s"], { timeoutMs: 600_000 }));
+          lab.later(0, () => void sim.lab.shell.run(node, ["clpcl", "-s"], { timeoutMs: 600_000 }));
       });
     },
   },
