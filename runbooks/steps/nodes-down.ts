@@ -174,23 +174,29 @@ async function isOut(world: World, node: string): Promise<boolean> {
   return !service.startsAtBoot && !service.running;
 }
 
+/** Both nodes are members, and each mirror is GREEN on both sides. */
+export async function findInSync(world: World): Promise<{ readonly mirrors: readonly string[] } | undefined> {
+  const { nodes, mirrors } = world.outcomeOf(sides);
+  const [first = ""] = nodes;
+  const state = await askEither(world, first, (via) => world.cluster.getState(via));
+  if (nodes.some((node) => state.nodes[node] !== "online")) return undefined;
+  const states = await askEither(world, first, (via) => readMirrors(world, mirrors, via));
+  return states.every(isInSync) ? { mirrors: states.map(({ mirror }) => mirror) } : undefined;
+}
+
 export const inSyncAnew = wait({
   title: "Both nodes are members, and every mirror is GREEN on both sides",
   ends: prepareNodes,
   done: async (world) => {
-    const { nodes, mirrors } = world.outcomeOf(sides);
-    const [first = ""] = nodes;
-    const state = await askEither(world, first, (via) => world.cluster.getState(via));
-    if (nodes.some((node) => state.nodes[node] !== "online")) return undefined;
-    const states = await askEither(world, first, (via) => readMirrors(world, mirrors, via));
-    if (!states.every(isInSync)) return undefined;
+    const found = await findInSync(world);
+    if (found === undefined) return undefined;
     if (world.findOutcome(startMirrors)?.half && !(await wasCopiedOver(world)))
       throw new Failure(
         "precondition",
         "the mirrors call themselves in sync, and no full copy over the side that joined later was told of",
         { hint: "compare the two sides before anything else: they may hold two contents" },
       );
-    return { mirrors: states.map((mirror) => mirror.mirror) };
+    return found;
   },
   within: (world) => (world.findOutcome(startMirrors)?.half ? hours(world.settings.copyHours) : minutes(30)),
 });

@@ -3,19 +3,16 @@
  * by the steps that a restore has for its way back, since here going back is part of the way.
  */
 import {
-  askEither,
   check,
   contentTestTag,
   drillTag,
   Failure,
   hours,
-  isInSync,
   minutes,
   notYet,
   nothingRuns,
   placesOf,
   pointFound,
-  readMirrors,
   sayJudged,
   sayPhases,
   sides,
@@ -34,6 +31,7 @@ import {
 import { contentLooked } from "./content.ts";
 import { checksRun, mountedForUse } from "./drill-look.ts";
 import {
+  findInSync,
   inSyncAnew,
   membersAgain,
   nodesOn,
@@ -189,14 +187,7 @@ export const drillVolumesGone: Step = {
 export const ownInSync = wait({
   title: "Staging's own mirrors are GREEN on both sides again",
   ends: prepareNodes,
-  done: async (world) => {
-    const { nodes, mirrors } = world.outcomeOf(sides);
-    const [first = ""] = nodes;
-    const state = await askEither(world, first, (via) => world.cluster.getState(via));
-    if (nodes.some((node) => state.nodes[node] !== "online")) return undefined;
-    const states = await askEither(world, first, (via) => readMirrors(world, mirrors, via));
-    return states.every(isInSync) ? { mirrors: states.map(({ mirror }) => mirror) } : undefined;
-  },
+  done: findInSync,
   within: (world) => hours(world.settings.copyHours),
 });
 
