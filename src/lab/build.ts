@@ -277,17 +277,19 @@ function buildScratch(heart: Heart, cloud: Cloud, options: LabOptions): LabNode 
   const node = new LabNode({ name: scratchName, instance, heart, hardware: cloud, times });
   if (options.devices === "lvm") listDevices(node, options.lvm);
   heart.aside(() => node.startUp());
-  const all = {
-    ...textCommands,
-    ...fileCommands,
-    ...processCommands,
-    ...diskCommands,
-    ...readCommands,
-    ...systemCommands,
-  };
-  for (const [name, command] of Object.entries(all)) node.commands.set(name, command);
+  for (const [name, command] of Object.entries(systemsCommands)) node.commands.set(name, command);
   return node;
 }
+
+/** What the operating system of every machine has. */
+const systemsCommands = {
+  ...textCommands,
+  ...fileCommands,
+  ...processCommands,
+  ...diskCommands,
+  ...readCommands,
+  ...systemCommands,
+};
 
 /** The same in the cloud and in clp.conf. */
 function addressOf(plan: (typeof plans)[number], index: number): string {
@@ -412,15 +414,7 @@ function buildCluster(
     copySeconds: options.copySeconds,
   });
   for (const member of cluster.members) {
-    const all = {
-      ...textCommands,
-      ...fileCommands,
-      ...processCommands,
-      ...diskCommands,
-      ...readCommands,
-      ...systemCommands,
-      ...clusterCommands(cluster, member),
-    };
+    const all = { ...systemsCommands, ...clusterCommands(cluster, member) };
     for (const [name, command] of Object.entries(all)) member.node.commands.set(name, command);
   }
   cluster.begin();
