@@ -3,8 +3,9 @@ import { describe, expect, it } from "vitest";
 import { planText } from "../../src/cli/plan-text.ts";
 import { settle } from "../../src/lab/hands.ts";
 import { golden } from "../support/golden.ts";
+import { playThrough, when } from "../support/happenings.ts";
 import { everyRow } from "../support/kill.ts";
-import { failEach, playOnce, type Play, type Played } from "../support/laws.ts";
+import { failEach, type Play, type Played } from "../support/laws.ts";
 import { lostFiles } from "../support/lost-files.ts";
 import { playNight } from "../support/mutants.ts";
 import { openSimulation, type Simulation } from "../support/simulation.ts";
@@ -20,30 +21,6 @@ const helper: Play = {
 const places = /^volumes\.|^instances\.server\d\.attachments|mirrors\.md1\.volumes/;
 const givenBack = { end: "given back", changed: [], breaches: [], gaps: [] };
 
-/** Does something to the world once, a moment after a line was heard of there. */
-function when(sim: Simulation, line: RegExp, act: () => void): void {
-  let done = false;
-  sim.lab.heart.listeners.add(({ received }) => {
-    if (done || received === undefined || !line.test(received.line)) return;
-    done = true;
-    sim.lab.heart.after(5_000, act);
-  });
-}
-
-async function play(play: Play, world: (sim: Simulation) => void = () => undefined) {
-  let sim: Simulation | undefined;
-  const { played } = await playOnce({
-    ...play,
-    prepare: async (each) => {
-      await play.prepare?.(each);
-      world(each);
-    },
-    after: (each) => (sim = each),
-  });
-  if (!sim) throw new Error("nothing was played");
-  return { played, sim };
-}
-
 async function planned(world: Play["world"], prepare: (sim: Simulation) => unknown = () => undefined) {
   const sim = await openSimulation({ ...helper.world, ...world, runbook: helper.runbook });
   try {
@@ -58,7 +35,7 @@ async function planned(world: Play["world"], prepare: (sim: Simulation) => unkno
 
 describe("a restore whose new volumes are read through on a helper", () => {
   it("reads them whole before the outage, takes them off again, and starts both sides without a copy", async () => {
-    const { played, sim } = await play(helper);
+    const { played, sim } = await playThrough(helper);
     expect(played).toMatchObject({ end: "succeeded", breaches: [], gaps: [] });
     expect(played.changed.filter((line) => !places.test(line))).toEqual([]);
     const { effects, received } = sim.lab.heart;
@@ -87,7 +64,7 @@ describe("a restore whose new volumes are read through on a helper", () => {
   });
 
   it("is given back when anything was written to one of them there, though nothing is mounted any more", async () => {
-    const { played } = await play(helper, (sim) =>
+    const { played } = await playThrough(helper, (sim) =>
       when(sim, /^runbook-startReading/, () => {
         const { disks, files } = sim.lab.scratch;
         const disk = disks.list().find(({ root }) => !root);
@@ -102,7 +79,7 @@ describe("a restore whose new volumes are read through on a helper", () => {
   });
 
   it("is given back when one of them is mounted there, be it to look alone", async () => {
-    const { played } = await play(helper, (sim) => {
+    const { played } = await playThrough(helper, (sim) => {
       when(sim, /^runbook-startReading/, () => {
         const { disks, files } = sim.lab.scratch;
         const disk = disks.list().find(({ root }) => !root);
@@ -118,7 +95,7 @@ describe("a restore whose new volumes are read through on a helper", () => {
   });
 
   it("is given back when the helper was booted meanwhile: nobody counted what was written before", async () => {
-    const { played } = await play(helper, (sim) =>
+    const { played } = await playThrough(helper, (sim) =>
       when(sim, /^runbook-startReading/, () => sim.lab.rebootUnasked("scratch1")),
     );
     expect(played).toMatchObject(givenBack);

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 import { spoilVolume } from "../../src/lab/commands-read.ts";
+import { playThrough, when } from "../support/happenings.ts";
 import { everyRow } from "../support/kill.ts";
 import { failEach, playOnce, type Play, type Played } from "../support/laws.ts";
 import { lostFiles } from "../support/lost-files.ts";
@@ -36,33 +37,9 @@ function effectsOf(sim: Simulation, ...kinds: readonly string[]): readonly Effec
     }));
 }
 
-/** Does something to the world as soon as a step's line is heard of there. */
-function when(sim: Simulation, line: RegExp, act: () => void): void {
-  let done = false;
-  sim.lab.heart.listeners.add(({ received }) => {
-    if (done || received === undefined || !line.test(received.line)) return;
-    done = true;
-    sim.lab.heart.after(5_000, act);
-  });
-}
-
-async function play(play: Play, world: (sim: Simulation) => void = () => undefined) {
-  let sim: Simulation | undefined;
-  const { played } = await playOnce({
-    ...play,
-    prepare: async (each) => {
-      await play.prepare?.(each);
-      world(each);
-    },
-    after: (each) => (sim = each),
-  });
-  if (!sim) throw new Error("nothing was played");
-  return { played, sim };
-}
-
 describe("a restore that reads its new volumes through", () => {
   it("reads each of them whole, side by side, after the swap and before a mirror is started", async () => {
-    const { played, sim } = await play(read);
+    const { played, sim } = await playThrough(read);
     expect(played).toMatchObject({ end: "succeeded", breaches: [], gaps: [] });
     expect(played.changed.filter((line) => !places.test(line))).toEqual([]);
     const volumes = ["server1", "server2"].map((node) => sim.lab.volumeOf(node, "md1"));
@@ -83,7 +60,7 @@ describe("a restore that reads its new volumes through", () => {
   });
 
   it("puts them back when a node is booted meanwhile: nothing is believed of another boot", async () => {
-    const { played } = await play(read, (each) =>
+    const { played } = await playThrough(read, (each) =>
       when(each, /^runbook-startReading/, () => each.lab.rebootUnasked("server2")),
     );
     expect(played).toMatchObject(givenBack);
@@ -91,7 +68,7 @@ describe("a restore that reads its new volumes through", () => {
   });
 
   it("puts the old volumes back when a block cannot be read, and ends the other readers before", async () => {
-    const { played, sim } = await play(read, (each) =>
+    const { played, sim } = await playThrough(read, (each) =>
       when(each, /^runbook-startReading/, () => {
         const volume = each.lab.volumeOf("server1", "md1");
         if (volume !== undefined) spoilVolume(each.lab.heart, volume);
@@ -128,7 +105,7 @@ describe("a restore that reads its new volumes through", () => {
   });
 
   it("of one side alone, reads that side before its mirror is started", async () => {
-    const { played, sim } = await play({
+    const { played, sim } = await playThrough({
       ...read,
       runbook: "runbooks/restore-one.ts",
       params: { warm: "read", onto: "server2", join: "now" },
