@@ -2,7 +2,8 @@
 import { hostname, userInfo } from "node:os";
 import { join } from "node:path";
 
-import type { ClusterEntry, DrillEntry, Inventory, StagingEntry } from "../config/inventory.ts";
+import type { DrillEntry, StagingEntry } from "../config/drills.ts";
+import type { ClusterEntry, Inventory } from "../config/inventory.ts";
 import type { SshNode } from "../drivers/ssh/driver.ts";
 import { Failure } from "../errors.ts";
 import type { Drivers } from "../layers/connect.ts";

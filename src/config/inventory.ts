@@ -11,9 +11,20 @@ import { dirname, join, resolve } from "node:path";
 import type * as Yaml from "yaml";
 import { Failure } from "../errors.ts";
 import { nearest } from "./nearest.ts";
-import { findMistakes, findSecrets, findUnknownKeys, type Mistake, type PathPart } from "./mistakes.ts";
+import { findMistakes, findSecrets, findUnknownKeys, show, type Mistake, type PathPart } from "./mistakes.ts";
 import type { DrillCheck } from "../runbook/drill-setting.ts";
 import type { HookSetting } from "../runbook/hook-setting.ts";
+import {
+  findCheckContradictions,
+  findDrillContradictions,
+  findStagingContradictions,
+  finishCheck,
+  finishDrill,
+  finishStaging,
+  type DrillEntry,
+  type StagingEntry,
+} from "./drills.ts";
+import { withoutGaps } from "./gaps.ts";
 import { findHookContradictions, finishHook } from "./hooks.ts";
 import { inventorySchema, type InventoryFile } from "./schema.ts";
 
@@ -44,25 +55,6 @@ export interface ClusterEntry {
   /** How old the newest backup, and the newest drill that passed, may become (`status --check`). */
   readonly backupEveryMs?: number;
   readonly drillEveryMs?: number;
-}
-
-export interface DrillEntry {
-  /** A machine of its own, reached as a node is; its name is `scratch.name`. */
-  readonly scratch: NodeEntry;
-  readonly targetMinutes?: number;
-  /** In the file's order. */
-  readonly checks: readonly DrillCheck[];
-}
-
-export interface StagingEntry {
-  readonly of: string;
-  /** Nothing that runs on it reaches production or its clients, so that groups may be started there. */
-  readonly isolated: boolean;
-  /** What both clusters may have: addresses, names, ids. */
-  readonly shares: readonly string[];
-  readonly targetMinutes?: number;
-  /** In the place of those of `of`. */
-  readonly checks?: readonly DrillCheck[];
 }
 
 export interface CloudEntry {
@@ -256,151 +248,6 @@ function findContradictions(value: InventoryFile): Mistake[] {
   return mistakes;
 }
 
-type StagingFile = NonNullable<InventoryFile["clusters"][string]["staging"]>;
-
-function findStagingContradictions(
-  cluster: string,
-  { of, checks }: StagingFile,
-  value: InventoryFile,
-): Mistake[] {
-  const at = ["clusters", cluster, "staging"] as const;
-  const mistakes = checks === undefined ? [] : findCheckContradictions([...at, "checks"], checks);
-  const here = value.clusters[cluster];
-  const origin = Object.hasOwn(value.clusters, of) ? value.clusters[of] : undefined;
-  if (origin === undefined || origin === here)
-    mistakes.push({
-      path: [...at, "of"],
-      what: `expected another cluster of this file, found ${show(of)}`,
-    });
-  else if (here !== undefined) {
-    if (origin.cloud.driver !== here.cloud.driver || origin.cloud.region !== here.cloud.region)
-      mistakes.push({
-        path: [...at, "of"],
-        what: `expected a cluster in the same region, whose snapshots can be restored here, found ${show(of)} in ${origin.cloud.region}`,
-      });
-    for (const [node, { instance }] of Object.entries(here.nodes))
-      for (const [other, entry] of Object.entries(origin.nodes))
-        if (entry.instance === instance)
-          mistakes.push({
-            path: ["clusters", cluster, "nodes", node, "instance"],
-            what: `expected a machine of its own, found that of ${other} of ${of}`,
-          });
-  }
-  return mistakes;
-}
-
-type DrillFile = NonNullable<InventoryFile["clusters"][string]["drill"]>;
-type CheckFile = DrillFile["checks"][number];
-
-function findDrillContradictions(cluster: string, drill: DrillFile, value: InventoryFile): Mistake[] {
-  const mistakes: Mistake[] = [];
-  const at = ["clusters", cluster, "drill"] as const;
-  const { node: scratch, instance } = drill.scratch;
-  // What is restored there is thrown away, and so may be whatever else is on that machine.
-  for (const [other, { nodes }] of Object.entries(value.clusters))
-    for (const [node, entry] of Object.entries(nodes)) {
-      if (entry.instance === instance)
-        mistakes.push({
-          path: [...at, "scratch", "instance"],
-          what: `expected a machine of its own, found that of ${node} of ${other}`,
-        });
-      if (node === scratch)
-        mistakes.push({
-          path: [...at, "scratch", "node"],
-          what: `expected a name of its own, found that of a node of ${other}`,
-        });
-    }
-  return [...mistakes, ...findCheckContradictions([...at, "checks"], drill.checks)];
-}
-
-function findCheckContradictions(at: readonly PathPart[], checks: readonly CheckFile[]): Mistake[] {
-  const mistakes: Mistake[] = [];
-  const seen = new Set<string>();
-  for (const [i, each] of checks.entries()) {
-    const here = [...at, i];
-    if (seen.has(each.name))
-      mistakes.push({
-        path: [...here, "name"],
-        what: `expected a name of its own, found ${show(each.name)} again`,
-      });
-    seen.add(each.name);
-    const kinds = checkKinds.filter((kind) => each[kind] !== undefined);
-    const [kind] = kinds;
-    if (kind === undefined || kinds.length > 1) {
-      mistakes.push({
-        path: here,
-        what: `expected one of ${checkKinds.join(", ")}, found ${kinds.length === 0 ? "none" : kinds.join(" and ")}`,
-      });
-      continue;
-    }
-    if (kind !== "http" && each.on === undefined)
-      mistakes.push({ path: here, what: "expected `on` with the name of a mirror, found nothing" });
-    if (each.stdout !== undefined && each.matches !== undefined)
-      mistakes.push({ path: here, what: "expected `stdout` or `matches`, found both" });
-    const known = ["name", "seconds", kind, ...keysOf[kind]];
-    const stray = Object.keys(each).filter(
-      (key) => each[key as keyof CheckFile] !== undefined && !known.includes(key),
-    );
-    if (stray.length > 0)
-      mistakes.push({
-        path: here,
-        what: `expected nothing that \`${kind}\` does not have, found ${stray.join(", ")}`,
-      });
-  }
-  return mistakes;
-}
-
-const checkKinds = ["command", "file", "http"] as const;
-const keysOf: { readonly [kind in (typeof checkKinds)[number]]: readonly string[] } = {
-  command: ["on", "stdout", "matches", "user"],
-  file: ["on", "sha256"],
-  http: ["status", "contains"],
-};
-
-/** With the defaults where the file says nothing; `findContradictions` has seen that it is one of the three. */
-function finishCheck(each: CheckFile): DrillCheck {
-  const { name, seconds = 60, on = "" } = each;
-  if (each.command !== undefined)
-    return {
-      kind: "command",
-      name,
-      seconds,
-      on,
-      user: each.user ?? "nobody",
-      argv: each.command,
-      stdout: each.stdout ?? null,
-      matches: each.matches ?? null,
-    };
-  if (each.file !== undefined)
-    return { kind: "file", name, seconds, on, path: each.file, sha256: each.sha256 ?? null };
-  return {
-    kind: "http",
-    name,
-    seconds,
-    url: each.http ?? "",
-    status: each.status ?? 200,
-    contains: each.contains ?? null,
-  };
-}
-
-function finishDrill(file: string, { scratch: { node, ...rest }, target, checks }: DrillFile): DrillEntry {
-  return withoutGaps({
-    scratch: finishNode(file, node, rest),
-    targetMinutes: target,
-    checks: checks.map(finishCheck),
-  });
-}
-
-function finishStaging({ of, isolated, shares, target, checks }: StagingFile): StagingEntry {
-  return withoutGaps({
-    of,
-    isolated: isolated ?? false,
-    shares: shares ?? [],
-    targetMinutes: target,
-    checks: checks?.map(finishCheck),
-  });
-}
-
 const unitMs: { readonly [unit: string]: number } = { h: 3_600_000, d: 86_400_000, w: 604_800_000 };
 
 /** As "36h"; the schema lets nothing else through. */
@@ -421,7 +268,7 @@ function finish(file: string, value: InventoryFile): Inventory {
       nodes: Object.fromEntries(entries),
       settings: { ...defaultSettings, ...withoutGaps(settings ?? {}) },
       ...withoutGaps({
-        drill: drill && finishDrill(file, drill),
+        drill: drill && finishDrill(drill, finishScratch(file, drill.scratch)),
         staging: staging && finishStaging(staging),
         hooks: cluster.hooks?.map(finishHook),
         restore: restore && { checks: restore.checks.map(finishCheck) },
@@ -432,6 +279,13 @@ function finish(file: string, value: InventoryFile): Inventory {
     return [name, entry] as const;
   });
   return { file, ...withoutGaps({ default: value.default }), clusters: Object.fromEntries(clusters) };
+}
+
+function finishScratch(
+  file: string,
+  { node, ...rest }: NonNullable<InventoryFile["clusters"][string]["drill"]>["scratch"],
+): NodeEntry {
+  return finishNode(file, node, rest);
 }
 
 function finishNode(
@@ -447,24 +301,6 @@ function finishNode(
         : resolve(dirname(file), path);
   const { identity, knownHosts, ...rest } = entry;
   return withoutGaps({ name, ...rest, identity: absolute(identity), knownHosts: absolute(knownHosts) });
-}
-
-type WithoutGaps<T> = { [Key in keyof T as undefined extends T[Key] ? never : Key]: T[Key] } & {
-  [Key in keyof T as undefined extends T[Key] ? Key : never]?: Exclude<T[Key], undefined>;
-};
-
-/** Leaves out what is undefined, so that a default is never overwritten by nothing. */
-function withoutGaps<T extends object>(value: T): WithoutGaps<T> {
-  return Object.fromEntries(Object.entries(value).filter(([, held]) => held !== undefined)) as WithoutGaps<T>;
-}
-
-/** What was found, short enough for a line. */
-function show(value: unknown): string {
-  if (value === undefined || value === null) return "nothing";
-  if (Array.isArray(value)) return "a list";
-  if (typeof value === "object") return "a mapping";
-  const text = JSON.stringify(value);
-  return text.length > 60 ? `${text.slice(0, 60)}…` : text;
 }
 
 function withLines(

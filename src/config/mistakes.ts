@@ -152,3 +152,12 @@ function findLine(
 function startOf(yaml: typeof Yaml, node: unknown): number | undefined {
   return yaml.isNode(node) ? node.range?.[0] : undefined;
 }
+
+/** What was found, short enough for a line. */
+export function show(value: unknown): string {
+  if (value === undefined || value === null) return "nothing";
+  if (Array.isArray(value)) return "a list";
+  if (typeof value === "object") return "a mapping";
+  const text = JSON.stringify(value);
+  return text.length > 60 ? `${text.slice(0, 60)}…` : text;
+}
