@@ -23,6 +23,7 @@ import {
 
 /** Throws where a node must not come in; "not yet" where that depends on what its peer is doing just now. */
 export async function mayComeIn(world: World, sight: Sight, node: string): Promise<void | typeof notYet> {
+  assertOneConfig(sight);
   const peer = peerOf(sight, node);
   const all = (sight.config?.mirrors ?? []).map(({ name }) => name);
   if (membership(peer) === "online" && (serves(sight, peer.node) || goodNode(sight, all) === peer.node))
@@ -47,6 +48,21 @@ export async function mayComeIn(world: World, sight: Sight, node: string): Promi
   throw new Failure("precondition", odd, {
     hint: "put the right volumes in, or finish the restore; if what is attached now belongs together, plan again with --param volumes=attached",
   });
+}
+
+/**
+ * Of the nodes that answer. Where a run died while one of them had been told of other partitions, each would start its mirror
+ * by its own file (reference clusterpro 8 R1, step 10).
+ */
+function assertOneConfig({ config, nodes }: Sight): void {
+  if (new Set(Object.values(config?.digests ?? {})).size < 2) return;
+  throw new Failure(
+    "precondition",
+    `the cluster's configuration is not the same on ${nodes.map(({ node }) => node).join(" and ")}`,
+    {
+      hint: "compare the two clp.conf; distribute the right one from the cluster's own tool, and plan again",
+    },
+  );
 }
 
 /** What does not fit about the origin of the two nodes' volumes. */

@@ -2,10 +2,20 @@
 import { describe, expect, it } from "vitest";
 
 import { settle } from "../../src/lab/hands.ts";
-import { bothPrepared, broken, standbyOutside, stopGroup, type, until } from "../support/bad-nights.ts";
+import {
+  bothPrepared,
+  broken,
+  standbyOff,
+  standbyOutside,
+  stopGroup,
+  type,
+  until,
+} from "../support/bad-nights.ts";
 import { play } from "../support/morning.ts";
 import { openSimulation, type Simulation } from "../support/simulation.ts";
 import { hours, leftOnNodes, minutes } from "../support/story.ts";
+
+const configFile = "/opt/nec/clusterpro/etc/clp.conf";
 
 /** A backup dies at this outcome, and its machine with its journal. */
 async function lostAfter(sim: Simulation, unit: string): Promise<void> {
@@ -96,6 +106,22 @@ describe("what a dead run left on the nodes", () => {
     } finally {
       sim.close();
     }
+  });
+
+  it("is one node's configuration that names other partitions: that node is not let in, and the service stays", async () => {
+    const befalls = async (sim: Simulation) => {
+      await standbyOff(sim);
+      const { files } = sim.lab.node("server2");
+      files.write(configFile, files.read(configFile).replace("<dppath>/dev/", "<dppath>//dev/"));
+    };
+    await play({ befalls }, ({ sim, ended }) => {
+      expect(ended).toMatchObject({
+        end: "stuck",
+        why: "the cluster's configuration is not the same on server1 and server2",
+      });
+      expect(sim.lab.cluster().nodeOf("failover1")).toBe("server1");
+      expect(sim.lab.cluster().member("server2").core).toBe("stopped");
+    });
   });
 
   it("cannot be seen where no node answers: then a person has to say that nobody is at work", async () => {
