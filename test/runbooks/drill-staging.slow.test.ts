@@ -7,6 +7,7 @@ import { everyRow } from "../support/kill.ts";
 import { failEach } from "../support/laws.ts";
 import { lostFiles } from "../support/lost-files.ts";
 import { openSimulation, versionIs, type Simulation, type SimulationOptions } from "../support/simulation.ts";
+import { hours, typed } from "../support/story.ts";
 import { worldOf } from "../support/world.ts";
 
 const book = "runbooks/drill-staging.ts";
@@ -167,6 +168,23 @@ describe("a drill on staging is refused, with nothing changed,", () => {
     },
     { name: "where it is not declared isolated", message: /not declared isolated/, isolated: false },
   ];
+  it("where a group of it is stopped that starts by itself: after the drill it would run", async () => {
+    const sim = await openSimulation({ ...world, runbook: book });
+    try {
+      await lostFiles(sim);
+      const [group = ""] = sim.lab.cluster("staging").groups.map(({ name }) => name);
+      await typed(sim, "stage1", `clpgrp -t ${group}`);
+      await settle(sim.lab);
+      const { length } = sim.writes();
+      await expect(sim.runner().plan()).rejects.toThrow(
+        `${group} of staging is stopped, and starts by itself`,
+      );
+      expect(sim.writes().slice(length)).toEqual([]);
+    } finally {
+      sim.close();
+    }
+  });
+
   it.each(cases)("$name", async ({ message, prepare, isolated = true }) => {
     const sim = await openSimulation({ ...world, runbook: book, staging: { isolated } });
     try {
@@ -236,5 +254,45 @@ describe("whatever happens to a drill on staging, staging comes back", () => {
         ["succeeded", "given back", "refused"].includes(end),
     );
     expect(bad).toEqual([]);
+  });
+
+  it("and give-back lets nothing in while a drill's volume lies there, its journal being lost", async () => {
+    const sim = await openSimulation({ ...world, runbook: book });
+    try {
+      await lostFiles(sim);
+      const runner = sim.runner();
+      const walk = await runner.start(await runner.plan({}), {
+        onLine: ({ kind, body }) =>
+          void (kind === "outcome" && body["unit"] === "newVolumesIn" && runner.die()),
+      });
+      void walk.go();
+      while (runner.alive()) await sim.clock.sleep(10);
+      sim.loseStore();
+      await sim.clock.sleep(hours(5));
+      await settle(sim.lab);
+      const writes = sim.writes().length;
+      const giveBack = await sim.open("runbooks/give-back.ts");
+      await expect(sim.runner(giveBack).plan({ alone: "known" })).rejects.toMatchObject({
+        message: expect.stringMatching(/stage1 has vol-\S+ of drill \S+ attached/) as string,
+        hint: expect.stringContaining("power the nodes off, detach its volumes, and plan again") as string,
+      });
+      expect(sim.writes().slice(writes)).toEqual([]);
+
+      for (const node of ["stage1", "stage2"]) {
+        const { instance } = sim.lab.node(node);
+        sim.lab.cloud.stop(instance);
+        await settle(sim.lab);
+        for (const { volume } of sim.lab.cloud.attached(instance))
+          if ("runbook:drill" in sim.lab.cloud.getVolume(volume).tags) sim.lab.cloud.detachVolume(volume);
+      }
+      await settle(sim.lab);
+      const { ended } = await sim.runner(giveBack).run({ alone: "known" });
+      expect([ended.end, ended.why]).toEqual(["succeeded", undefined]);
+      await settle(sim.lab);
+      expect(sim.lab.cluster("staging").mirrors[0]?.status("stage1")).toBe("Normal");
+      expect(sim.breaches).toEqual([]);
+    } finally {
+      sim.close();
+    }
   });
 });

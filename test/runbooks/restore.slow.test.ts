@@ -51,6 +51,15 @@ describe("restore", () => {
     expect(bad).toEqual([]);
   });
 
+  it.each([1, "for good"] as const)(
+    "gives the old volumes back when a node cannot be stopped, or a volume not taken out (%s)",
+    { timeout: 900_000 },
+    async (times) => {
+      const where = /^(StopInstances|DetachVolume)/;
+      expect(await failEach(restore, { times, where })).toEqual([]);
+    },
+  );
+
   it("gives the old volumes back when a command fails once", { timeout: 900_000 }, async () => {
     // After the start of the mirrors there is no way back, and what remains to be done is done.
     let state: unknown;

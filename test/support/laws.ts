@@ -182,15 +182,22 @@ const takesNodeDown = /^clp(backup|restore)\.sh /;
  */
 export async function failEach(
   play: Play,
-  how: { readonly times: 1 | "for good"; readonly from?: number },
+  how: {
+    readonly times: 1 | "for good";
+    readonly from?: number;
+    /** Every write that it meets, instead of some of all. */
+    readonly where?: RegExp;
+  },
 ): Promise<readonly string[]> {
   const bad: string[] = [];
   const writes = await writesOf(play);
   const times = how.times === 1 ? 1 : Infinity;
   const only = process.env["WRITE"];
-  for (let n = how.from ?? 0; n < writes.length; n += stride) {
+  const { where } = how;
+  if (where && !writes.some(({ line }) => where.test(line))) bad.push(`no write is like ${String(where)}`);
+  for (let n = how.from ?? 0; n < writes.length; n += where ? 1 : stride) {
     const write = writes[n];
-    if (!write || (only !== undefined && Number(only) !== n)) continue;
+    if (!write || where?.test(write.line) === false || (only !== undefined && Number(only) !== n)) continue;
     const actions: readonly Fault["action"][] =
       write.node === undefined
         ? times === 1
