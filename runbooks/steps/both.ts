@@ -4,6 +4,7 @@ import {
   assertSameDevices,
   check,
   contentOf,
+  cutPathTags,
   Failure,
   findMirrorVolumes,
   hours,
@@ -337,10 +338,12 @@ function tagsOf(world: World, node: string, volume: string) {
 function placeTags(world: World, node: string, volume: string) {
   const { partitions = [], volumes = [] } = world.outcomeOf(volumesOfBoth).byNode[node] ?? {};
   const layout = layoutOf(partitions, volume);
+  const holds = contentOf(partitions, volume);
   return {
     "runbook:point": pointName(world, node),
-    "runbook:holds": contentOf(partitions, volume),
+    "runbook:holds": holds,
     ...(layout !== "" && { "runbook:layout": layout }),
+    ...cutPathTags(world.outcomeOf(sides).mirrors, node, holds),
     "runbook:of": String(volumes.length),
   };
 }

@@ -2,6 +2,7 @@
 import {
   allOnline,
   contentOf,
+  cutPathTags,
   askable,
   assertSameDevices,
   Failure,
@@ -249,10 +250,13 @@ function pointTags(world: World, volume: string) {
 /** What of the mirrors a volume carries, as "md1:data+md1:cluster", with LVM where, and of how many the set is. */
 function contentTags(world: World, volume: string) {
   const { partitions, volumes } = world.outcomeOf(volumesFound);
+  const { standby, mirrors } = world.outcomeOf(roles);
   const layout = layoutOf(partitions, volume);
+  const holds = contentOf(partitions, volume);
   return {
-    "runbook:holds": contentOf(partitions, volume),
+    "runbook:holds": holds,
     ...(layout !== "" && { "runbook:layout": layout }),
+    ...cutPathTags(mirrors, standby, holds),
     "runbook:of": String(volumes.length),
   };
 }

@@ -38,15 +38,16 @@ export const pathsBack = step({
   title: "Have the cluster look for its partitions under their former names",
   done: async (world) => {
     if (await hasStarted(world)) return { told: ["the names of the restored partitions stay"] };
-    return (await areSet(world, world.outcomeOf(sides).nodes, from)) ? { set: names(world) } : undefined;
+    return (await isFormer(world)) ? { set: names(world) } : undefined;
   },
-  do: (world) => set(world, world.outcomeOf(sides).nodes, from),
+  // Only one of them may have been written to, and would be another file that says the same: then both are.
+  do: (world) => set(world, world.outcomeOf(sides).nodes, from, isOne),
   within: minutes(20),
 });
 
 /** Whoever lets the cluster's software start on the old volumes: with a name that is not there, no mirror comes up. */
 export async function assertFormerPaths(world: World): Promise<void> {
-  if (!(await areSet(world, world.outcomeOf(sides).nodes, from)))
+  if (!(await isFormer(world)))
     throw new Failure("unavailable", "the cluster still looks for its partitions under the restored names");
 }
 
@@ -60,6 +61,17 @@ function names(world: World): readonly string[] {
 
 function others(world: World): readonly string[] {
   return world.outcomeOf(sides).nodes.filter((node) => !restoredNodes(world).includes(node));
+}
+
+/** The former names stand in every node's file, and the files are one: the cluster's nodes have to agree to the byte. */
+async function isFormer(world: World): Promise<boolean> {
+  if (changesOf(world).length === 0) return true;
+  return (await areSet(world, world.outcomeOf(sides).nodes, from)) && (await isOne(world));
+}
+
+async function isOne(world: World): Promise<boolean> {
+  const { digests } = await world.cluster.getConfig(world.outcomeOf(sides).nodes);
+  return new Set(Object.values(digests)).size === 1;
 }
 
 type Side = (change: PathChange) => Paths;
@@ -86,12 +98,17 @@ async function isSet(
   return found?.dataPartition[member] === wanted.data && found.clusterPartition[member] === wanted.cluster;
 }
 
-async function set(world: World, nodes: readonly string[], side: Side): Promise<void> {
+async function set(
+  world: World,
+  nodes: readonly string[],
+  side: Side,
+  also: (world: World) => Promise<boolean> = async () => true,
+): Promise<void> {
   for (const at of nodes)
     for (const change of changesOf(world)) {
       const { data, cluster } = side(change);
       await world.unless(
-        () => isSet(world, at, change, side(change)),
+        async () => (await isSet(world, at, change, side(change))) && (await also(world)),
         () =>
           world.cluster.setMirrorDevices({
             node: at,

@@ -4,9 +4,10 @@
  * 1.12, aws-ebs 7). A mirror that is looked for under the old name is not found, or found on the wrong disk (1.11).
  */
 import { Failure } from "../errors.ts";
+import type { Tags } from "../ports/cloud.ts";
 import type { RoleMirror } from "./roles.ts";
 import { leftByRestore } from "./left-by-restore.ts";
-import { pointFound } from "./points.ts";
+import { cutPathTag, pointFound, type Point } from "./points.ts";
 import { restoredNodes, sides, swaps } from "./restore.ts";
 import { check, type World } from "./step.ts";
 
@@ -29,16 +30,41 @@ export interface PathChanges {
   readonly told: readonly string[];
 }
 
-/** Of a restore: the names that the node had whose volumes were cut. */
+/** Of a restore: the names that the partitions had at the cut; of a point that does not tell, those of its node today. */
 export const pathsOfPoint = check<PathChanges>(
   "What the cluster will call the partitions of the restored volumes",
   async (world) => {
-    const { node } = world.outcomeOf(pointFound);
-    return changesTo(world, ({ dataPartition, clusterPartition }) =>
-      pathsIn(dataPartition[node], clusterPartition[node]),
+    const point = world.outcomeOf(pointFound);
+    return changesTo(
+      world,
+      ({ name, dataPartition, clusterPartition }) =>
+        pathsAtCut(point, name) ?? pathsIn(dataPartition[point.node], clusterPartition[point.node]),
     );
   },
 );
+
+/** As the point's snapshots tell; undefined where they do not tell of both. */
+export function pathsAtCut({ snapshots }: Pick<Point, "snapshots">, mirror: string): Paths | undefined {
+  const tags = Object.assign({}, ...snapshots.map(({ paths }) => paths)) as Tags;
+  return pathsIn(tags[`${mirror}:data`], tags[`${mirror}:cluster`]);
+}
+
+/**
+ * For the snapshot of a volume: under which names its node looks for the mirrors' partitions on it. Later the node may look
+ * for others, since a restore brings names along and a partition may be made anew.
+ */
+export function cutPathTags(mirrors: readonly RoleMirror[], node: string, holds: string): Tags {
+  const tags: Record<string, string> = {};
+  for (const { name, dataPartition, clusterPartition } of mirrors)
+    for (const [part, path] of [
+      ["data", dataPartition[node]],
+      ["cluster", clusterPartition[node]],
+    ] as const)
+      // A tag takes 256 characters; half a name would be another one's.
+      if (holds.split("+").includes(`${name}:${part}`) && path && path.length <= 256 && comesAlong(path))
+        tags[`${cutPathTag}${name}:${part}`] = path;
+  return tags;
+}
 
 /** Of a restore that is taken back: the names that the old volumes' tags tell. */
 export const pathsOfOldVolumes = check<PathChanges>(
@@ -114,7 +140,12 @@ export function changesTo(
     const moved = swapped.flatMap((node) => {
       const from = pathsIn(mirror.dataPartition[node], mirror.clusterPartition[node]);
       const to = wanted(mirror, node);
-      return from && to && differ(from, to) && travels(from) && travels(to) ? [{ node, from, to }] : [];
+      return from &&
+        to &&
+        differ(from, to) &&
+        [from.data, from.cluster, to.data, to.cluster].every(comesAlong)
+        ? [{ node, from, to }]
+        : [];
     });
     // The common setting is what all look at that have none of their own.
     const onCommon = nodes.filter((node) => !mirror.ownPartitions.includes(node));
@@ -153,10 +184,9 @@ function differ(one: Paths, two: Paths): boolean {
 }
 
 /** Whether a name is inside the copied blocks: a kernel's name, a slot or a volume's id says where a disk is, not what is on it. */
-function travels({ data, cluster }: Paths): boolean {
-  return [data, cluster].every(
-    (path) =>
-      /^\/dev\/disk\/by-(partuuid|uuid|label|partlabel)\//.test(path) ||
-      /^\/dev\/(?!disk\/|oracleoci\/)[^/]+\/[^/]+$/.test(path),
+function comesAlong(path: string): boolean {
+  return (
+    /^\/dev\/disk\/by-(partuuid|uuid|label|partlabel)\//.test(path) ||
+    /^\/dev\/(?!disk\/|oracleoci\/)[^/]+\/[^/]+$/.test(path)
   );
 }

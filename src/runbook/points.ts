@@ -14,6 +14,8 @@ export interface PointSnapshot {
   readonly holds: string;
   /** Which of its logical volumes are the mirrors', as "md1:data=vg_md1/data"; only of mirrors on LVM. */
   readonly layout?: string;
+  /** Under which names its node looked for the mirrors' partitions, by "md1:data"; only names that lie in the blocks. */
+  readonly paths?: Tags;
   readonly sizeGiB: number;
   readonly encrypted: boolean;
   readonly state: Snapshot["state"];
@@ -56,6 +58,8 @@ export interface Point {
 export const droppedTag = "runbook:dropped";
 /** On any snapshot of a set, with a reason as its value: no prune deletes it. */
 export const holdTag = "runbook:hold";
+/** With "md1:data" behind it: the name under which the cut node looked for that partition. */
+export const cutPathTag = "runbook:path:";
 
 /** The cluster whose points are meant: on a staging cluster, those of the one that it belongs to. */
 function clusterOfPoints({ clusterName, settings }: Pick<World, "clusterName" | "settings">): string {
@@ -117,6 +121,7 @@ export function pointOf(point: string, snapshots: readonly Snapshot[]): Point {
       volume: snapshot.volume,
       holds: snapshot.tags["runbook:holds"] ?? "",
       ...(snapshot.tags["runbook:layout"] !== undefined && { layout: snapshot.tags["runbook:layout"] }),
+      ...pathsOn(snapshot),
       sizeGiB: snapshot.sizeGiB,
       encrypted: snapshot.encrypted,
       state: snapshot.state,
@@ -125,6 +130,13 @@ export function pointOf(point: string, snapshots: readonly Snapshot[]): Point {
     lacks,
     droppedBy,
   };
+}
+
+function pathsOn({ tags }: Snapshot): Pick<PointSnapshot, "paths"> {
+  const paths = Object.entries(tags)
+    .filter(([key]) => key.startsWith(cutPathTag))
+    .map(([key, path]) => [key.slice(cutPathTag.length), path]);
+  return paths.length === 0 ? {} : { paths: Object.fromEntries(paths) as Tags };
 }
 
 function anyTag(snapshots: readonly Snapshot[], key: string): string {

@@ -6,7 +6,7 @@
 import { Failure } from "../errors.ts";
 import type { ClusterConfig } from "../ports/cluster-manager.ts";
 import { lvmFound } from "./lvm.ts";
-import { changesTo, pathsIn, pathsOfPoint } from "./mirror-paths.ts";
+import { changesTo, pathsAtCut, pathsIn, pathsOfPoint } from "./mirror-paths.ts";
 import { pointFound } from "./points.ts";
 import { sides } from "./restore.ts";
 import type { StagingSetting } from "./drill-setting.ts";
@@ -192,10 +192,10 @@ export const pathsOfProduction = check(
   "What staging will call the partitions of production's volumes",
   async (world) => {
     const { layout } = world.outcomeOf(stagingApart);
-    const { node } = world.outcomeOf(pointFound);
+    const point = world.outcomeOf(pointFound);
     return changesTo(world, ({ name }) => {
       const theirs = layout.find(({ mirror }) => mirror === name);
-      return pathsIn(theirs?.data[node], theirs?.cluster[node]);
+      return pathsAtCut(point, name) ?? pathsIn(theirs?.data[point.node], theirs?.cluster[point.node]);
     });
   },
   { refreshes: pathsOfPoint },

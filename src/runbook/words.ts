@@ -69,6 +69,7 @@ export {
   type LeftByRestore,
 } from "./left-by-restore.ts";
 export {
+  cutPathTags,
   mirrorsAfter,
   pathsOfOldVolumes,
   pathsOfPoint,

@@ -5,6 +5,7 @@
 import { describe, expect, it } from "vitest";
 
 import { settle } from "../../src/lab/hands.ts";
+import type { Tags } from "../../src/ports/cloud.ts";
 import { everyRow } from "../support/kill.ts";
 import { failEach, playOnce, type Play } from "../support/laws.ts";
 import { lostFiles } from "../support/lost-files.ts";
@@ -16,6 +17,8 @@ const atTheCut = { "app/version": "1", "orders.txt": "one" };
 const restore: Play = { runbook: "runbooks/restore.ts", world, prepare: lostFiles };
 const ours = ["pathsOfPoint", "bootNodes", "pathsSet", "devicesProven"];
 
+const configFile = "/opt/nec/clusterpro/etc/clp.conf";
+
 /** Volumes and their places, and where the cluster looks for their partitions. */
 const places = /^volumes\.|attachments|mirrors\.md1\.volumes|configuration/;
 
@@ -24,7 +27,7 @@ function files(sim: Simulation) {
 }
 
 function configured(sim: Simulation, node: string) {
-  const text = sim.lab.node(node).files.read("/opt/nec/clusterpro/etc/clp.conf");
+  const text = sim.lab.node(node).files.read(configFile);
   return [...text.matchAll(/<dppath>[^<]*by-partuuid\/([^<]*)</g)].map(([, uuid]) => uuid);
 }
 
@@ -57,6 +60,58 @@ describe("a restore onto nodes whose partitions have names of their own", () => 
     } finally {
       sim.close();
     }
+  });
+
+  it("has it look for the names of the cut, whatever its nodes are called since", async () => {
+    const sim = await openSimulation({ ...world, runbook: restore.runbook });
+    try {
+      const [one = "", two = ""] = configured(sim, "server1");
+      // The first is cut from server1's volumes, the second from those of server2.
+      await play(sim, "backup-active");
+      const cut: Tags = sim.lab.cloud.listSnapshots()[0]?.tags ?? {};
+      expect(cut["runbook:path:md1:data"]).toBe(`/dev/disk/by-partuuid/${one}`);
+      await sim.clock.sleep(60_000);
+      await play(sim, "backup-standby");
+      await play(sim, "restore");
+      expect(configured(sim, "server1")).toEqual([two, two]);
+      const older = { point: cut["runbook:point"] ?? "" };
+      const plan = await sim.runner().plan(older);
+      expect(JSON.stringify(plan)).toContain(`md1 will be looked for at /dev/disk/by-partuuid/${one}`);
+      const { ended } = await sim.runner().run(older);
+      expect([ended.end, ended.why]).toEqual(["succeeded", undefined]);
+      for (const node of ["server1", "server2"]) expect(configured(sim, node)).toEqual([one, one]);
+      expect(sim.breaches).toEqual([]);
+    } finally {
+      sim.close();
+    }
+  });
+
+  it("puts one and the same file back on both, also where only one was written to", async () => {
+    const halfOwn = async (sim: Simulation) => {
+      await lostFiles(sim);
+      for (const node of ["server1", "server2"]) {
+        const { files } = sim.lab.node(node);
+        const text = files.read(configFile);
+        const [, common = ""] = /<dppath>([^<]*)</.exec(text) ?? [];
+        // server1 has one of its two partitions for itself: the setting of both adds a line there.
+        const own = `<server name="server1"><parameters><diskdev><dppath>${common}</dppath></diskdev></parameters></server>`;
+        files.write(configFile, text.replace(/<server name="server2">\s*<parameters>/, `${own}$&`));
+        expect(files.read(configFile)).toContain(own);
+      }
+    };
+    let alike: boolean[] = [];
+    const play: Play = {
+      ...restore,
+      prepare: halfOwn,
+      after: (sim) => {
+        const [one, two] = ["server1", "server2"].map((node) => sim.lab.node(node).files.read(configFile));
+        alike = [...alike, one === two];
+      },
+      alsoGood: ({ changed }) => changed.every((line) => line.includes("configuration")),
+    };
+    expect(await failEach(play, { times: 1, where: /set-mirror-devices/ })).toEqual([]);
+    expect(alike.length).toBeGreaterThan(4);
+    expect(alike).not.toContain(false);
   });
 
   it.each(["server1", "server2"])("also where %s alone is restored", async (onto) => {
