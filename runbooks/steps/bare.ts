@@ -117,6 +117,7 @@ const deletionAsFound = step({
 
 export const bareBooted = step({
   title: "Power the nodes on, without their data volumes",
+  boots: true,
   done: async (world) => {
     const boots: Record<string, string> = {};
     for (const node of world.outcomeOf(nodesOff)) {

@@ -35,6 +35,7 @@ export const mayPowerOnFirst = wait({
 /** With no node up nothing is known, not even which groups there are. */
 export const oneUp = step({
   title: "At least one node answers",
+  boots: true,
   done: async (world) =>
     (await lookAt(world)).nodes.some(({ bootId }) => bootId !== undefined) ? { answers: true } : undefined,
   must: mayPowerOn,
@@ -52,6 +53,7 @@ export const mayPowerOnAll = wait({
 
 export const allUp = step({
   title: "Power on what is off, and wait until every node answers",
+  boots: true,
   done: async (world) => {
     const { nodes } = await lookAt(world);
     return nodes.every(({ bootId }) => bootId !== undefined) ? { nodes: world.members } : undefined;
@@ -109,6 +111,7 @@ async function powerOn(world: World): Promise<void> {
  */
 export const halfPreparedOut = step({
   title: "Take a half prepared node out of the cluster, and boot it",
+  boots: true,
   done: async (world) => ((await halfOnes(world)).length === 0 ? { done: true } : undefined),
   must: async (world) => {
     const sight = await lookAt(world);
@@ -163,6 +166,8 @@ export const mayComeInAll = wait({
  */
 export const broughtIn = step({
   title: "Take the nodes out of backup mode; they reboot into the cluster",
+  startsMirrors: true,
+  proves: "devices",
   done: async (world) => {
     const { nodes } = await lookAt(world);
     return nodes.every(({ startsAtBoot }) => startsAtBoot === true) ? { nodes: world.members } : undefined;

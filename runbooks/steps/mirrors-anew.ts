@@ -99,6 +99,7 @@ export interface Proven {
 /** A proof holds for one boot (design 4, "Devices"): `startMirrors` compares. */
 export const devicesProven: Step<Proven> = wait<Proven>({
   title: "The new volumes lie where the cluster expects its mirrors",
+  proves: "devices",
   done: async (world) => {
     const mirrors = mirrorsAfter(world);
     const nodes = restoredNodes(world);
@@ -199,6 +200,7 @@ export interface Started {
  */
 export const startMirrors: Step<Started> = step<Started>({
   title: "Start the mirrors on what was restored, as identical; the nodes reboot",
+  startsMirrors: true,
   mayServe: true,
   done: async (world, mine) => {
     if (!mine.begun) return undefined;
@@ -252,6 +254,8 @@ export const startMirrors: Step<Started> = step<Started>({
 // started on its volume since this was made.
 export const joinHalf = step({
   title: "Had only one side been started: the other one joins by a full copy from it",
+  startsMirrors: true,
+  proves: "devices",
   done: async (world) => {
     const { half } = world.outcomeOf(startMirrors);
     return half === null || (await hasJoined(world, half)) ? { joined: half } : undefined;
@@ -372,6 +376,8 @@ export async function hasStarted(world: World): Promise<boolean> {
  */
 const leftAsRestored = step({
   title: "What was restored stays, and a side that was left out joins by a full copy",
+  startsMirrors: true,
+  proves: "devices",
   done: async (world) => {
     if (!(await hasStarted(world))) return { started: [] };
     if (!(await isWhole(world))) return undefined;

@@ -152,6 +152,7 @@ export const aloneForNow = wait({
 
 export const otherBooted = step({
   title: "Power the other node on, out of the cluster",
+  boots: true,
   done: async (world) => {
     const { node } = world.outcomeOf(otherSide);
     // Off or gone before this run: left so.
@@ -188,6 +189,7 @@ export const otherBooted = step({
 /** A proof holds for one boot. */
 export const otherProven: Step<{ readonly bootId: string }> = wait<{ readonly bootId: string }>({
   title: "The other node's volumes still lie where its mirrors expect them",
+  proves: "devices",
   done: async (world) => {
     const { node, volumes } = known(world);
     const { bootId } = await world.nodes.getBoot(node);
@@ -202,6 +204,7 @@ export const otherProven: Step<{ readonly bootId: string }> = wait<{ readonly bo
 
 export const otherStarted = step({
   title: "Start the mirrors on the other node for a full copy; it reboots into the cluster",
+  startsMirrors: true,
   done: async (world, mine: Mine) => {
     if (!mine.begun) return undefined;
     const node = otherOf(world);

@@ -19,6 +19,7 @@ import { each } from "./power.ts";
 
 export const startAsTheyWere: Step = step({
   title: "Let the cluster software start again, and reboot the nodes into the cluster",
+  startsMirrors: true,
   mayServe: true,
   done: async (world, mine) => {
     if (!mine.begun) return undefined;

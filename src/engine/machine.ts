@@ -1,5 +1,6 @@
 /**
- * The list as one XState machine, moved by pure functions: the only module that knows XState.
+ * The list as one XState machine, moved by pure functions: the only module that knows XState (explore.ts walks
+ * it with XState's own graph functions).
  *
  * A stage is a state; in it each unit is a region with its phases (looking, waiting for a person, doing, settling). A region
  * never leaves its stage: `done`, `failed` and `skipped` are final in it, and when all have ended the stage is left, or
@@ -145,16 +146,15 @@ function build(stages: readonly Stage[]): AnyStateMachine {
       index + 1 < stages.length ? `#run.${stateName(stages[index + 1]?.key ?? "")}` : "#run.succeeded";
     states[stateName(stage.key)] = stageState(stage, next);
   });
+  const units = stages.flatMap((stage) => stage.units);
   const order = wayBack(
-    stages
-      .flatMap((stage) => stage.units)
-      .map(({ key, step }) => ({
-        key,
-        exposes: step.exposes,
-        undoWhen: step.undoWhen,
-        keptAlive: step.renew !== undefined,
-        canBeGivenBack: step.undo !== undefined,
-      })),
+    units.map(({ key, step }) => ({
+      key,
+      exposes: step.exposes,
+      undoWhen: step.undoWhen,
+      keptAlive: step.renew !== undefined,
+      canBeGivenBack: step.undo !== undefined,
+    })),
   );
   const on = {
     intent: { actions: put((context, event) => intentNoted(context, event)) },
@@ -167,7 +167,7 @@ function build(stages: readonly Stage[]): AnyStateMachine {
     on,
     states: {
       ...states,
-      givingBack: givingBackState(order, (context, key) => isEnded(stages, context, key)),
+      givingBack: givingBackState(order, (context, key) => isEnded(units, context, key)),
       succeeded: { type: "final" },
       givenBack: { type: "final" },
       refused: { type: "final" },
@@ -278,8 +278,7 @@ function unitState(key: string, kind: string): object {
 }
 
 /** Whether a later step has ended what this unit took. */
-function isEnded(stages: readonly Stage[], context: Context, key: string): boolean {
-  const units = stages.flatMap((stage) => stage.units);
+function isEnded(units: Stage["units"], context: Context, key: string): boolean {
   const unit = units.find((candidate) => candidate.key === key);
   return units.some(
     (other) =>
@@ -348,7 +347,7 @@ function flatten(value: unknown, before: readonly string[] = []): string[] {
 }
 
 /** What runs after a transition: XState says which invokes began and which were left. */
-function tasksAfter(actions: readonly unknown[], before: readonly Task[]): readonly Task[] {
+export function tasksAfter(actions: readonly unknown[], before: readonly Task[]): readonly Task[] {
   let tasks = [...before];
   for (const action of actions as readonly {
     type: string;

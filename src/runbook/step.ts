@@ -174,6 +174,16 @@ export interface StepSpec<T, B> {
   readonly cuts?: "standby" | "both";
   /** From here on the cluster may start the groups by itself, before the step that ends the outage: the service may return. */
   readonly mayServe?: true;
+  /**
+   * What is proven once it is done (where it says `startsMirrors` too: by its `must`). "devices": the mirrors' devices hold what
+   * they should, until the next boot. "quiet": nothing writes to what will be cut. "off": the nodes whose volumes will be cut
+   * are off. `runbook lint` holds the order of a list to it.
+   */
+  readonly proves?: "devices" | "quiet" | "off";
+  /** It lets nodes that were kept out start their mirrors, by a reboot into the cluster. */
+  readonly startsMirrors?: true;
+  /** It boots nodes: what was proven before holds no more. */
+  readonly boots?: true;
   /** With `exposes: "service"`: the groups run on the standby when it begins; on the active node where it says nothing. */
   readonly servedBy?: "standby";
 }
