@@ -27,6 +27,7 @@ import {
   type World,
 } from "runbook";
 
+import { stopAll } from "./nodes-down.ts";
 import { each, findMembers, goesDown, join, mayPowerOn, powerOn } from "./power.ts";
 import { findComplete, inTag, wholeSet } from "./sets.ts";
 
@@ -70,6 +71,7 @@ export const bothTold = check("What a backup of both sides cannot be covered aga
 /** With the groups stopped nothing writes: GREEN now is GREEN at the shutdown. */
 export const greenWhenStopped: Step<{ boots: { [node: string]: string } }> = wait({
   title: "With the groups stopped, every mirror is GREEN on both sides",
+  proves: "quiet",
   done: async (world) => {
     const { active, mirrors } = world.outcomeOf(roles);
     const { nodes, toStop } = world.outcomeOf(sides);
@@ -97,6 +99,7 @@ export const greenWhenStopped: Step<{ boots: { [node: string]: string } }> = wai
 
 export const prepareBoth: Step<{ stoppedBy: string; keptBoot: boolean }> = step({
   title: "Shut both nodes down in backup mode",
+  proves: "off",
   exposes: "redundancy",
   undoWhen: "in turn",
   done: async (world, mine: Mine<Boots>) => {
@@ -194,6 +197,7 @@ export const cutBoth: Step<{ [node: string]: { id: string; volume: string; start
 
 export const bootBoth: Step<{ prepared: boolean }> = step({
   title: "Power both nodes on",
+  boots: true,
   done: async (world, mine: Mine<Boots>) => {
     let prepared = true;
     for (const node of world.outcomeOf(sides).nodes) {
@@ -212,6 +216,8 @@ export const bootBoth: Step<{ prepared: boolean }> = step({
 
 export const finishBoth = step({
   title: "Take both nodes out of backup mode; they reboot",
+  startsMirrors: true,
+  proves: "devices",
   mayServe: true,
   done: async (world) => {
     for (const node of world.outcomeOf(sides).nodes) {
@@ -317,6 +323,10 @@ function verdict(world: World): { readonly consistency: string; readonly why: re
     missing.push("a mirror is asynchronous, and its queue was not seen empty");
   if (prepared.stoppedBy !== "guest")
     missing.push(`a shutdown came from ${prepared.stoppedBy}, not from the guest`);
+  if (!wasUnmounted(world))
+    missing.push(
+      "a node was booted while the groups were stopped: the file system may not have been unmounted",
+    );
   if (!prepared.keptBoot) missing.push("a node was booted between the stop and its shutdown");
   if (!world.outcomeOf(bootBoth).prepared) missing.push("backup mode was not proven at the next boot");
   if (missing.length === 0)
@@ -325,6 +335,13 @@ function verdict(world: World): { readonly consistency: string; readonly why: re
       why: ["groups offline and mirrors GREEN from the stop to the shutdown; clean shutdown from the guest"],
     };
   return { consistency: prepared.stoppedBy === "unknown" ? "unknown" : "crash-consistent", why: missing };
+}
+
+/** Every node ran from before the stop until the mirrors were seen GREEN with nothing on them. */
+function wasUnmounted(world: World): boolean {
+  const { boots: before } = (world.traceOf(stopAll) as Mine<Boots>).before ?? {};
+  const { boots } = world.outcomeOf(greenWhenStopped);
+  return before !== undefined && Object.entries(boots).every(([node, boot]) => before[node] === boot);
 }
 
 function tagsOf(world: World, node: string, volume: string) {

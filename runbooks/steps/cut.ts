@@ -26,6 +26,7 @@ import { findComplete, inTag, wholeSet } from "./sets.ts";
 
 export const prepareStandby = step({
   title: "Shut the standby down in backup mode",
+  proves: "off",
   done: async (world, mine: Mine<{ bootId: string; keptBoot: boolean }>) => {
     const { standby } = world.outcomeOf(roles);
     const instance = await world.cloud.getPower(world.instanceOf(standby));
@@ -111,6 +112,7 @@ export const snapshotVolumes = step({
 // takes minutes or hours. Waiting here would leave the cluster without a spare.
 export const startStandby = step({
   title: "Power the standby on",
+  boots: true,
   done: async (world) => {
     const { standby } = world.outcomeOf(roles);
     const instance = await world.cloud.getPower(world.instanceOf(standby));
@@ -131,6 +133,8 @@ export const startStandby = step({
 
 export const finishBackup = step({
   title: "Take the standby out of backup mode; it reboots",
+  startsMirrors: true,
+  proves: "devices",
   done: async (world, mine: Mine<{ bootId: string }>) => {
     const { standby } = world.outcomeOf(roles);
     if (await isMember(world)) return { node: standby };
@@ -228,6 +232,7 @@ function verdict(world: World) {
   return judge({
     groupsOfflineAtBreak: broken.groupsOffline,
     greenAtBreak: broken.green,
+    unmounted: broken.unmounted,
     breaks: broken.breaks,
     allSynchronous: mirrors.every((mirror) => mirror.synchronous),
     keptBoot: prepared.keptBoot,

@@ -40,8 +40,24 @@ export const pathsBack = step({
     if (await hasStarted(world)) return { told: ["the names of the restored partitions stay"] };
     return (await isFormer(world)) ? { set: names(world) } : undefined;
   },
-  // Only one of them may have been written to, and would be another file that says the same: then both are.
-  do: (world) => set(world, world.outcomeOf(sides).nodes, from, isOne),
+  must: async (world) => {
+    for (const node of await runningUnderRestored(world)) {
+      const { groups } = await world.cluster.getState(node);
+      const there = Object.keys(groups).filter((name) => groups[name]?.node === node);
+      if (there.length > 0)
+        throw new Failure(
+          "precondition",
+          `${there.join(", ")} runs on ${node}, which looks for its partitions under the restored names`,
+          { hint: `stop it there (clpgrp -t), then \`runbook undo ${world.run}\`` },
+        );
+    }
+  },
+  do: async (world) => {
+    const { nodes } = world.outcomeOf(sides);
+    if (changesOf(world).length > 0) await takeOut(world, nodes);
+    // Only one of them may have been written to, and would be another file that says the same: then both are.
+    await set(world, nodes, from, isOne);
+  },
   within: minutes(20),
 });
 
@@ -61,6 +77,37 @@ function names(world: World): readonly string[] {
 
 function others(world: World): readonly string[] {
   return world.outcomeOf(sides).nodes.filter((node) => !restoredNodes(world).includes(node));
+}
+
+async function runningUnderRestored(world: World): Promise<readonly string[]> {
+  const running: string[] = [];
+  if (await isFormer(world)) return running;
+  for (const node of world.outcomeOf(sides).nodes)
+    if ((await world.cluster.getService(node)).running) running.push(node);
+  return running;
+}
+
+/**
+ * A node that was let in already, and fell, comes up with the cluster's software; the file is written while that stands still,
+ * its mirror agent included, which only a boot without it ends.
+ */
+async function takeOut(world: World, nodes: readonly string[]): Promise<void> {
+  const stands = async (node: string, part: "startsAtBoot" | "running" | "agentRuns") =>
+    (await isFormer(world)) || !(await world.cluster.getService(node))[part];
+  for (const node of nodes) {
+    await world.unless(
+      async () => (await stands(node, "running")) && (await stands(node, "agentRuns")),
+      () => world.cluster.disableService({ node }),
+    );
+    await world.unless(
+      () => stands(node, "running"),
+      () => world.cluster.stopService({ node }),
+    );
+    await world.unless(
+      () => stands(node, "agentRuns"),
+      () => world.nodes.reboot({ node }),
+    );
+  }
 }
 
 /** The former names stand in every node's file, and the files are one: the cluster's nodes have to agree to the byte. */

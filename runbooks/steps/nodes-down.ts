@@ -25,7 +25,8 @@ import { finishBoth } from "./both.ts";
 import { hasStarted, startBegun, startMirrors } from "./mirrors-anew.ts";
 import { wasCopiedOver } from "./copied.ts";
 import { assertFormerPaths, pathsBack } from "./mirror-paths.ts";
-import { assertOwnIn, isAnyIn, newVolumesIn } from "./volumes.ts";
+import { areOwnIn, assertOwnIn, isAnyIn, newVolumesIn, oldVolumesOut } from "./volumes.ts";
+import { startWhatRan, stateAnywhere } from "./what-ran.ts";
 import { each, findMembers, goesDown, join, mayPowerOn, powerOn } from "./power.ts";
 
 export const stopAll: Step<{ groups: string[] }> = step({
@@ -45,6 +46,15 @@ export const stopAll: Step<{ groups: string[] }> = step({
     if (back.length > 0)
       throw new Failure("precondition", `${back.join(", ")} was stopped by this run and is online again`);
   },
+  // A node that is booted while it stops a group has not unmounted it.
+  before: async (world) => {
+    const boots: Record<string, string> = {};
+    for (const node of world.outcomeOf(sides).nodes) {
+      const boot = await world.nodes.findBoot(node);
+      if (boot !== undefined) boots[node] = boot.bootId;
+    }
+    return { boots };
+  },
   do: async (world) => {
     for (const { group, node } of world.outcomeOf(sides).toStop.toReversed()) {
       await world.unless(
@@ -63,6 +73,14 @@ export const stopAll: Step<{ groups: string[] }> = step({
 /** What a drill has put on staging is out again: from here on staging comes back to what it was. */
 async function isDrillOver(world: World): Promise<boolean> {
   return world.settings.staging !== undefined && world.traceOf(newVolumesIn).begun && !(await isAnyIn(world));
+}
+
+/**
+ * What was taken out is in its place again, and nothing else: a way back went so far before, though its rows may be lost.
+ * Whatever runs on the nodes since then is as it was before the run.
+ */
+async function isPutBack(world: World): Promise<boolean> {
+  return world.traceOf(oldVolumesOut).begun && (await areOwnIn(world)) && !(await isAnyIn(world));
 }
 
 /**
@@ -203,6 +221,7 @@ export const inSyncAnew = wait({
 
 export const bootNodes = step({
   title: "Power on what was restored, out of the cluster",
+  boots: true,
   done: async (world) => {
     const boots: Record<string, string> = {};
     for (const node of restoredNodes(world)) {
@@ -251,7 +270,7 @@ const nodesOff = step({
   done: async (world) => {
     if (await hasStarted(world))
       return { told: ["the nodes may serve from the restored volumes, and stay up"] };
-    if (await isDrillOver(world)) return { nodes: [] };
+    if ((await isDrillOver(world)) || (await isPutBack(world))) return { nodes: [] };
     for (const node of restoredNodes(world)) {
       if ((await world.cloud.getPower(world.instanceOf(node))).state !== "stopped") return undefined;
     }
@@ -303,6 +322,7 @@ const staysAsRestored = ["the restored side stays as it is"];
 
 export const nodesOn = step({
   title: "Power the nodes on",
+  boots: true,
   done: async (world, mine: Mine<{ boots: { [node: string]: string } }>) => {
     // Without its disks a node would come up into the cluster with a mirror that has none; and one that is up on other
     // volumes is not let in.
@@ -354,6 +374,8 @@ export const servicesOn = step({
 
 export const nodesRebooted = step({
   title: "Reboot the nodes into the cluster",
+  startsMirrors: true,
+  proves: "devices",
   done: async (world) => {
     if (await hasStarted(world)) return { told: staysAsRestored };
     for (const node of rejoining(world)) {
@@ -422,22 +444,3 @@ export const outAgain = step({
   },
   within: minutes(30),
 });
-
-async function startWhatRan(world: World): Promise<void> {
-  for (const { group, node } of world.outcomeOf(sides).ran) {
-    await world.unless(
-      async () => placesOf(await stateAnywhere(world), [group]) !== undefined,
-      () => world.cluster.startGroup({ group, node }),
-    );
-  }
-}
-
-/** What a member sees; a node whose software stands still knows of nothing. */
-export async function stateAnywhere(world: World) {
-  for (const node of world.outcomeOf(sides).nodes) {
-    if ((await world.nodes.findBoot(node)) === undefined) continue;
-    if ((await world.cluster.getService(node)).running) return world.cluster.getState(node);
-  }
-  const [first = ""] = world.outcomeOf(sides).nodes;
-  return world.cluster.getState(first);
-}

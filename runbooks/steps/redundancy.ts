@@ -23,6 +23,7 @@ import {
 } from "runbook";
 
 import { snapshotVolumes } from "./cut.ts";
+import { stopGroups } from "./service.ts";
 
 // Each command is given on the node whose monitor it is: two at once on one node would refuse each other.
 export const suspendMonitors = step({
@@ -53,21 +54,23 @@ export const suspendMonitors = step({
 
 export const breakMirrors: Step<Break> = step({
   title: "Break the mirror away on the standby, and prove it",
+  proves: "quiet",
   exposes: "redundancy",
   done: async (
     world,
-    mine: Mine<{ bootId: string; green: boolean; offline: boolean }>,
+    mine: Mine<{ bootId: string; green: boolean; offline: boolean; unmounted: boolean }>,
   ): Promise<Break | undefined> => {
     const known = world.findOutcome(breakMirrors);
     const breaks = mine.before && (await findBreaks(world, known?.breaks));
     if (!mine.before || !breaks) return undefined;
     if (known) return known;
     const { active, groups } = world.outcomeOf(roles);
-    const { bootId, green, offline } = mine.before;
+    const { bootId, green, offline, unmounted } = mine.before;
     return {
       breaks,
       bootId,
       green,
+      unmounted,
       groupsOffline: offline && allOffline(await world.cluster.getState(active), groups),
     };
   },
@@ -94,8 +97,9 @@ export const breakMirrors: Step<Break> = step({
   },
   before: async (world) => {
     const { active, standby, mirrors, groups } = world.outcomeOf(roles);
-    const [boot, states, state] = await Promise.all([
+    const [boot, served, states, state] = await Promise.all([
       world.nodes.getBoot(standby),
+      world.nodes.getBoot(active),
       readMirrors(world, mirrors, active),
       world.cluster.getState(active),
     ]);
@@ -103,6 +107,7 @@ export const breakMirrors: Step<Break> = step({
       bootId: boot.bootId,
       green: states.every(isInSync),
       offline: allOffline(state, groups),
+      unmounted: served.bootId === bootBeforeStop(world),
     };
   },
   do: async (world) => {
@@ -118,6 +123,7 @@ export const breakMirrors: Step<Break> = step({
     breaks: [],
     bootId: later("boot id of the standby"),
     green: true,
+    unmounted: true,
     groupsOffline: true,
   }),
   within: minutes(10),
@@ -186,6 +192,12 @@ export interface Break {
   readonly green: boolean;
   /** The groups were offline immediately before the break and when it was proven. */
   readonly groupsOffline: boolean;
+  /** The node that served was not booted from before the stop until the break: what the stop unmounted, it unmounted itself. */
+  readonly unmounted: boolean;
+}
+
+function bootBeforeStop(world: World): string | undefined {
+  return (world.traceOf(stopGroups) as Mine<{ bootId: string }>).before?.bootId;
 }
 
 /** Also after the groups have moved: the mirror is in sync before the other side is broken away. */

@@ -68,7 +68,7 @@ export const stopGroups = step({
     const state = await world.cluster.getState(await askable(world, active));
     return allOffline(state, groups) ? { groups } : undefined;
   },
-  must: async (world, mine: Mine<{ holders: string[] }>) => {
+  must: async (world, mine: Mine<{ holders: string[]; bootId: string }>) => {
     const { active, standby, groups, mirrors } = world.outcomeOf(roles);
     assertInSync(await readMirrors(world, mirrors, active));
     const state = await world.cluster.getState(active);
@@ -93,7 +93,7 @@ export const stopGroups = step({
     const holders: string[] = [];
     for (const { mountPoint } of mirrors)
       holders.push(...(await world.nodes.listHolders({ node: active, mountPoint })));
-    return { holders };
+    return { holders, bootId: (await world.nodes.getBoot(active)).bootId };
   },
   do: async (world) => {
     const { active, groups } = world.outcomeOf(roles);

@@ -39,9 +39,9 @@ import {
   prepareNodes,
   serviceBack,
   servicesOn,
-  stateAnywhere,
   stopAll,
 } from "./nodes-down.ts";
+import { stateAnywhere } from "./what-ran.ts";
 import { pathsBack } from "./mirror-paths.ts";
 import { each } from "./power.ts";
 import {

@@ -237,13 +237,13 @@ export const newVolumesOut = step({
   done: async (world) => {
     if (await hasStarted(world)) return { told: ["the restored volumes may have served, and stay attached"] };
     const made = newPlaces(world).map(({ volume }) => volume);
-    return (await attached(world, made)).length === 0 ? { volumes: made } : undefined;
+    return (await isAnyIn(world)) ? undefined : { volumes: made };
   },
   must: assertOff,
   do: async (world) => {
     for (const { node, volume } of newPlaces(world)) {
       await world.unless(
-        async () => !(await attachmentOf(world, volume)),
+        async () => (await attached(world, await thereOf(world, [volume]))).length === 0,
         () => world.cloud.detachVolume({ volume, instance: world.instanceOf(node) }),
       );
     }

@@ -11,6 +11,8 @@ export interface Evidence {
   readonly groupsOfflineAtBreak: boolean;
   /** GREEN on both sides immediately before the break. */
   readonly greenAtBreak: boolean;
+  /** The node that served was not booted between the stop of the groups and the break. */
+  readonly unmounted: boolean;
   readonly breaks: readonly BreakSeen[];
   readonly allSynchronous: boolean;
   /** The standby ran without a reboot from the break to the shutdown. */
@@ -29,6 +31,10 @@ export function judge(evidence: Evidence): {
   const missing: string[] = [];
   if (!evidence.groupsOfflineAtBreak)
     missing.push("the group was not seen offline until the break was proven");
+  if (!evidence.unmounted)
+    missing.push(
+      "the node that served was booted while the groups were stopped: the file system may not have been unmounted",
+    );
   if (!evidence.greenAtBreak) missing.push("the mirror was not seen GREEN on both sides at the break");
   for (const seen of evidence.breaks) {
     if (seen.breakTime === null || seen.lastUpdate === null)

@@ -15,7 +15,7 @@ export const holdNodes: Step<readonly string[]> = step<readonly string[]>({
   done: async (world) => {
     const marked: string[] = [];
     for (const node of world.members) {
-      const found = await findMarker(world, node);
+      const found = await findMarkerWhereOn(world, node);
       if (found === "off") continue;
       if (!isOurs(world, found)) return undefined;
       marked.push(node);
@@ -24,7 +24,7 @@ export const holdNodes: Step<readonly string[]> = step<readonly string[]>({
   },
   must: async (world) => {
     for (const node of world.members) {
-      const found = await findMarker(world, node);
+      const found = await findMarkerWhereOn(world, node);
       if (found !== "off" && found.held && !isOurs(world, found)) throw heldByOther(node, found);
     }
   },
@@ -78,7 +78,7 @@ async function markAll(world: World): Promise<void> {
   for (const node of world.members) {
     await world.unless(
       async () => {
-        const found = await findMarker(world, node);
+        const found = await findMarkerWhereOn(world, node);
         return found === "off" || isOurs(world, found);
       },
       () => world.nodes.takeMarker({ node, ...holder(world) }),
@@ -187,6 +187,17 @@ async function tryRenewing(world: World, node: string): Promise<boolean> {
   }
 }
 
+/** The same for whoever marks: while a node is off nobody marks it, and a stuck run is not kept from giving back by that. */
+async function findMarkerWhereOn(world: World, node: string): Promise<MarkerState | "off"> {
+  try {
+    return await findMarker(world, node);
+  } catch (thrown) {
+    if (!(thrown instanceof Failure) || thrown.kind !== "unavailable") throw thrown;
+    if ((await powerOf(world, node)) === "stopped") return "off";
+    throw thrown;
+  }
+}
+
 /**
  * "off": its instance is stopped or gone, so that nothing can be read there, nor written by anybody. Never said of a node that this
  * run has marked: there the mark waits to be taken off again.
@@ -199,8 +210,12 @@ export async function findMarker(world: World, node: string): Promise<MarkerStat
     const power = await powerOf(world, node);
     // Its disk is gone, and whatever mark was on it.
     if (power === "terminated") return "off";
-    if (world.findOutcome(holdNodes)?.includes(node) === true) throw thrown;
-    if (power === "stopped") return "off";
+    const marked = world.findOutcome(holdNodes)?.includes(node) === true;
+    if (power === "stopped") {
+      if (marked) throw await silentNode(world, node);
+      return "off";
+    }
+    if (marked) throw thrown;
     // Why the way to it is closed is known only here.
     if ((await powerOf(world, node)) === "running")
       throw new Failure("unavailable", thrown.message, {

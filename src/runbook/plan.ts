@@ -243,7 +243,8 @@ export function hashOf(plan: Omit<Plan, "hash">): string {
   return createHash("sha256").update(canonical(rest)).digest("hex");
 }
 
-function canonical(value: unknown): string {
+/** JSON with its keys in order and nothing between them. */
+export function canonical(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
   if (value !== null && typeof value === "object") {
     const entries = Object.entries(value).filter(([, item]) => item !== undefined);

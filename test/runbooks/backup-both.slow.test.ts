@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 
+import { playThrough, when } from "../support/happenings.ts";
 import { everyRow } from "../support/kill.ts";
 import { failEach, playOnce } from "../support/laws.ts";
 
@@ -21,6 +22,20 @@ describe("backup-both", () => {
       expect(truths).toEqual(Array.from({ length: "mirrors" in world ? 6 : 2 }, () => [true, true]));
     },
   );
+
+  it("calls no point quiesced that was cut after a node had fallen while it stopped the groups", async () => {
+    const { played, sim } = await playThrough(both, (each) =>
+      when(each, /^clpgrp -t/, () => each.lab.crash("server1")),
+    );
+    expect(played).toMatchObject({ end: "succeeded", breaches: [], gaps: [] });
+    const cut = sim.lab.cloud.listSnapshots();
+    expect(cut.map(({ truth }) => truth.clean)).toEqual([false, false]);
+    expect(cut.map(({ tags }) => tags["runbook:consistency"])).toEqual([
+      "crash-consistent",
+      "crash-consistent",
+    ]);
+    expect(cut[0]?.tags["runbook:why"]).toContain("may not have been unmounted");
+  });
 
   it("gives everything back when one of its commands fails once", { timeout: 900_000 }, async () => {
     expect(await failEach(both, { times: 1 })).toEqual([]);

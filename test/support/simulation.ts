@@ -64,6 +64,13 @@ export interface Runner {
   run(params?: Params, more?: More): Promise<{ ended: Ended; walk: Walk; plan: Plan }>;
   die(): void;
   alive(): boolean;
+  /** The machine stands still for so long, as in suspend; everything of it goes on afterwards where it was. */
+  freeze(ms: number): void;
+  /** Its clock is set, forth or back; the world's is not. */
+  setClock(byMs: number): void;
+  /** Its disk takes nothing more, until it is given room again. */
+  fillDisk(code: "ENOSPC" | "EIO"): void;
+  mendDisk(): void;
 }
 
 export interface More {
@@ -151,23 +158,33 @@ export async function openSimulation(options: SimulationOptions = {}): Promise<S
     const pid = (pids += 1);
     living.add(pid);
     const dead = { yes: false };
+    let frozenUntil = 0;
+    let setBy = 0;
+    let diskSays: "ENOSPC" | "EIO" | undefined;
+    /** Whatever this machine waits for comes to it only while it is alive and awake. */
+    const mortal = async <T>(ask: () => Promise<T>): Promise<T> => {
+      if (dead.yes) return forever;
+      try {
+        return await ask();
+      } finally {
+        while (clock.now() < frozenUntil) await clock.sleep(frozenUntil - clock.now());
+        if (dead.yes) await forever;
+      }
+    };
     const own: Clock = {
-      now: () => clock.now(),
-      sleep: (ms, signal) =>
-        dead.yes ? forever : clock.sleep(ms, signal).then(() => (dead.yes ? forever : undefined)),
+      now: () => clock.now() + setBy,
+      sleep: (ms, signal) => mortal(() => clock.sleep(ms, signal)),
     };
     const shell: Shell = {
       ...lab.shell,
       name: "lab",
-      run: async (node, argv, how) =>
-        dead.yes ? forever : lab.shell.run(node, argv, how).then((out) => (dead.yes ? forever : out)),
+      run: (node, argv, how) => mortal(() => lab.shell.run(node, argv, how)),
       close: async () => undefined,
     };
     const handler = ec2Handler(lab.cloud);
     const mortalHandler = {
       ...handler,
-      handle: async (...args: Parameters<typeof handler.handle>) =>
-        dead.yes ? forever : handler.handle(...args).then((reply) => (dead.yes ? forever : reply)),
+      handle: (...args: Parameters<typeof handler.handle>) => mortal(() => handler.handle(...args)),
     };
     const store = mortalStore(
       openStore(folder, {
@@ -186,7 +203,13 @@ export async function openSimulation(options: SimulationOptions = {}): Promise<S
         },
         reserveBytes: 4096,
         // Real syncs belong to the store's own tests; here thousands of rows are written.
-        disk: { ...realDisk, sync: (_fd, done) => queueMicrotask(() => done(null)) },
+        disk: {
+          write: (fd, bytes) => {
+            if (diskSays) throw Object.assign(new Error(`${diskSays}: write`), { code: diskSays });
+            return realDisk.write(fd, bytes);
+          },
+          sync: (_fd, done) => queueMicrotask(() => done(null)),
+        },
       }),
       clock,
       dead,
@@ -293,6 +316,10 @@ export async function openSimulation(options: SimulationOptions = {}): Promise<S
       },
       die,
       alive: () => !dead.yes,
+      freeze: (ms) => (frozenUntil = clock.now() + ms),
+      setClock: (byMs) => (setBy += byMs),
+      fillDisk: (code) => (diskSays = code),
+      mendDisk: () => (diskSays = undefined),
     };
     return self;
   };
