@@ -27,6 +27,8 @@ export interface WorldOptions {
 export interface Place {
   readonly home: string;
   readonly store: Store;
+  /** Where the store's files are. */
+  readonly folder: string;
   readonly clock: Clock;
   readonly lab: boolean;
   readonly pace: number;
@@ -59,14 +61,16 @@ export async function openPlace(options: WorldOptions): Promise<Place> {
         hint: "add --lab, or leave --pace out",
       });
     const { systemClock } = await import("../drivers/clock/system.ts");
-    return { ...common, store: openStore(home), clock: systemClock(), lab: false, pace: 1 };
+    return { ...common, store: openStore(home), folder: home, clock: systemClock(), lab: false, pace: 1 };
   }
   const info = await (await import("./lab-home.ts")).ensureLab(home, paceOf(options));
   const { pacedClock } = await import("../drivers/clock/paced.ts");
+  // A lab that was started anew is another world: the runs of the one before say nothing about it.
+  const folder = join(home, "lab", `state-${info.originReal}`);
   return {
     ...common,
-    // A lab that was started anew is another world: the runs of the one before say nothing about it.
-    store: openStore(join(home, "lab", `state-${info.originReal}`)),
+    store: openStore(folder),
+    folder,
     clock: pacedClock(info),
     lab: true,
     pace: info.pace,

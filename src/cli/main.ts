@@ -191,6 +191,20 @@ async function build(argv: readonly string[]): Promise<Command> {
     .addOption(new Option("--force", "write over a file that is there"))
     .addOption(inLab())
     .action(act(async () => (await import("./report.ts")).report));
+  const evidence = program
+    .command("evidence <run>")
+    .description("a run as a folder that a stranger can verify: plan, journal, reports, the runbook's source")
+    .addOption(new Option("--out <folder>", "the folder that is made (else RUN-evidence here)"))
+    .addOption(new Option("--sign <keyfile>", "sign it with this SSH key, by ssh-keygen"))
+    .addOption(inLab())
+    .action(act(async () => (await import("./evidence.ts")).evidence));
+  evidence
+    .command("verify <folder>")
+    .description("verify such a folder, and name what was changed: exits 0, or 4 with what was found")
+    .addOption(new Option("--head <n:hash>", "a head that was kept elsewhere: rows that were cut off show"))
+    .addOption(new Option("--allowed-signers <file>", "whose key is which, as ssh-keygen reads it"))
+    .addOption(new Option("--signer <name>", "whose signature it must have, as that file names them"))
+    .action(act(async () => (await import("./evidence.ts")).verify));
   program
     .command("points [cluster]")
     .description("recovery points: how consistent, tested how, locked until when")
@@ -214,6 +228,11 @@ async function build(argv: readonly string[]): Promise<Command> {
       new Option("--force", "write over a file that is there, or take the place of a runbook of the product"),
     )
     .action(act(async () => (await import("./new.ts")).newRunbook));
+  program
+    .command("lint [runbooks...]")
+    .description("check runbooks, by name or file, on every path that a run could take; no cluster is needed")
+    .addOption(json())
+    .action(act(async () => (await import("./lint.ts")).lint));
   program
     .command("graph <runbook>")
     .description("a runbook as a picture, or the state machine that a run of it walks")

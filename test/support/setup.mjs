@@ -1,4 +1,4 @@
-// Brings what the slow tests need on a fresh Debian machine: OpenSSH's server and client, sudo, and a browser. It
+// Brings what the slow tests need on a fresh Debian machine: OpenSSH's server and client, sudo, jq, and a browser. It
 // installs nothing anywhere else; there it says in one line what is left out. Quiet when there is nothing to do.
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -8,6 +8,7 @@ const wanted = [
   { program: "sshd", pack: "openssh-server" },
   { program: "ssh", pack: "openssh-client" },
   { program: "sudo", pack: "sudo" },
+  { program: "jq", pack: "jq" },
   { program: "chromium", pack: "chromium" },
 ];
 

@@ -108,6 +108,7 @@ export { resumeRun, startRun };
 export function contextOf(sim: Simulation, runner: Runner, more: Partial<Context> = {}): Context {
   return {
     home: "/nowhere",
+    folder: "/nowhere",
     store: runner.store,
     clock: runner.clock,
     lab: true,
