@@ -35,7 +35,7 @@ describe("backup-active", () => {
 
   it("ends as if never killed, wherever it was killed", { timeout: 600_000 }, async () => {
     const bad = await everyRow(
-      2,
+      1,
       { params: { service: "early" }, world: { runbook: active.runbook } },
       ({ end, changed, breaches, gaps, lies, snapshots }) =>
         end === "succeeded" &&

@@ -43,7 +43,7 @@ describe("backup-both", () => {
 
   it("ends as if never killed, wherever it was killed", { timeout: 900_000 }, async () => {
     const bad = await everyRow(
-      2,
+      1,
       { params: {}, world: { runbook: both.runbook } },
       ({ end, changed, breaches, gaps, snapshots }) =>
         end === "succeeded" &&

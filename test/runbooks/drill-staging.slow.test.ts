@@ -231,7 +231,7 @@ describe("whatever happens to a drill on staging, staging comes back", () => {
       "cleared",
     ];
     const bad = await everyRow(
-      2,
+      1,
       {
         params: { group: "mount" },
         world: { ...world, runbook: book },
@@ -247,7 +247,7 @@ describe("whatever happens to a drill on staging, staging comes back", () => {
 
   it("and when it was killed anywhere", { timeout: 900_000 }, async () => {
     const bad = await everyRow(
-      3,
+      2,
       { params: {}, world: { ...world, runbook: book }, prepare: lostFiles, look: () => "settled" },
       ({ end, changed, breaches, gaps }) =>
         [breaches, gaps, changed].every((list) => list.length === 0) &&

@@ -362,7 +362,7 @@ describe("whatever happens to a drill", () => {
 
   it("nor when it is killed at any row, and resumed", { timeout: 900_000 }, async () => {
     const bad = await everyRow(
-      3,
+      2,
       { params: {}, world: { runbook: book }, prepare: planted(good) },
       ({ end, changed, breaches, gaps }) =>
         ["succeeded", "given back", "refused"].includes(end) &&

@@ -353,7 +353,7 @@ describe("an `after`", () => {
 });
 
 /** 1 plays every one of these; a stride keeps `npm test` short. */
-const writeStep = Number(process.env["WRITE_STEP"] ?? 31);
+const writeStep = Number(process.env["WRITE_STEP"] ?? 61);
 
 describe("a reply that is lost, or a node that refuses once", () => {
   const actions: readonly Fault["action"][] = ["lose-before", "lose-after", "fail-before", "fail-after"];

@@ -19,7 +19,7 @@ describe("backup-standby, killed before and after rows of its journal and resume
     async ({ service, world }) => {
       const mirrors = "mirrors" in world ? world.mirrors : 1;
       const bad = await everyRow(
-        2,
+        1,
         { params: { service }, world },
         (outcome) =>
           clean(outcome) &&
@@ -50,7 +50,7 @@ describe("backup-standby, killed, and resumed after something happened", () => {
       { timeout: 600_000 },
       async ({ meanwhile }) => {
         const bad = await everyRow(
-          2,
+          1,
           { params: { service }, meanwhile },
           (outcome) =>
             clean(outcome) &&
@@ -68,7 +68,7 @@ describe("backup-standby, killed, and resumed after something happened", () => {
     { timeout: 600_000 },
     async (service) => {
       const bad = await everyRow(
-        2,
+        1,
         {
           params: { service },
           meanwhile: async (sim) => {

@@ -147,7 +147,7 @@ describe("a node that is off", () => {
 
   it("is booted bare as if nobody had been killed, or is off again", { timeout: 900_000 }, async () => {
     const bad = await everyRow(
-      2,
+      1,
       { params: {}, world: { ...world, runbook: bootsBare.runbook }, prepare },
       ({ end, changed, breaches, gaps }) =>
         [breaches, gaps].every((list) => list.length === 0) &&

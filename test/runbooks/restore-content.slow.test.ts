@@ -81,7 +81,7 @@ describe("what the inventory wants to find after a restore", () => {
   it("is looked at once, wherever the run was killed", { timeout: 900_000 }, async () => {
     const { world, prepare, runbook } = restore(versionIs("1"));
     const bad = await everyRow(
-      2,
+      1,
       {
         params: {},
         world: { ...world, runbook },

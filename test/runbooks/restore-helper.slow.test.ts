@@ -166,7 +166,7 @@ describe("a restore whose new volumes are read through on a helper", () => {
 
   it("goes on when it was killed while the helper had the volumes", { timeout: 900_000 }, async () => {
     const bad = await everyRow(
-      2,
+      1,
       {
         params: { warm: "helper" },
         world: { ...helper.world, runbook: helper.runbook },

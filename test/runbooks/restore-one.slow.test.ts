@@ -129,7 +129,7 @@ describe("restore-one", () => {
 
   it("ends well, is given back, or asks a person, wherever it was killed", { timeout: 900_000 }, async () => {
     const bad = await everyRow(
-      2,
+      1,
       {
         params: { onto: "server1" },
         world: { ...world, runbook: "runbooks/restore-one.ts" },

@@ -136,7 +136,7 @@ describe("a restore onto nodes whose partitions have names of their own", () => 
 
   it("and when it was killed", { timeout: 900_000 }, async () => {
     const bad = await everyRow(
-      2,
+      1,
       { params: {}, world: { ...world, runbook: restore.runbook }, prepare: lostFiles },
       ({ end, changed, breaches, gaps }) =>
         [breaches, gaps].every((list) => list.length === 0) &&

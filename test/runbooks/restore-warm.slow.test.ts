@@ -120,7 +120,7 @@ describe("a restore with a warm-up", () => {
 
   it("never leaves fast restore on when it was killed, wherever that was", { timeout: 900_000 }, async () => {
     const bad = await everyRow(
-      2,
+      1,
       {
         params: { warm: "fast" },
         world: { ...fast.world, runbook: fast.runbook },

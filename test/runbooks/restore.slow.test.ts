@@ -40,7 +40,7 @@ describe("restore", () => {
 
   it("ends as if never killed, or given back", { timeout: 900_000 }, async () => {
     const bad = await everyRow(
-      2,
+      1,
       { params: {}, world: { ...restore.world, runbook: restore.runbook }, prepare: lostFiles },
       ({ end, changed, breaches, gaps, lies }) =>
         [breaches, gaps, lies].every((list) => list.length === 0) &&
@@ -83,7 +83,7 @@ describe("restore", () => {
     { timeout: 900_000 },
     async (_when, pauseMs) => {
       const bad = await everyRow(
-        2,
+        1,
         {
           params: {},
           world: { ...restore.world, runbook: restore.runbook },

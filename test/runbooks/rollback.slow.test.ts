@@ -94,7 +94,7 @@ describe("rollback", () => {
 
   it("ends as if never killed, or given back", { timeout: 900_000 }, async () => {
     const bad = await everyRow(
-      2,
+      1,
       { params: rollback.params ?? {}, world: { ...world, runbook: rollback.runbook }, prepare: restored },
       ({ end, changed, breaches, gaps }) =>
         [breaches, gaps].every((list) => list.length === 0) &&

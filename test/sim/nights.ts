@@ -181,6 +181,7 @@ export function drawNight(dice: Dice, seed: number, only?: string): Night {
       devices: before === lost && devices === "lvm" ? "partuuid" : devices,
       nvme: dice.chance(0.7),
       files: { "orders.txt": "one" },
+      ...(dice.chance(0.1) && { nodeTimes: { boot: [240_000, 900_000] } }),
       copySeconds: dice.pick([5, 60, 600]),
       cloud: {
         listLagSeconds: dice.pick([0, 5, 45]),

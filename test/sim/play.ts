@@ -171,7 +171,14 @@ class Play {
     };
     const work = async (walk: Walk): Promise<Shift> => {
       const { names } = this.#sim.lab.cluster(this.#cluster);
-      scene = { sim: this.#sim, runner, walk, nodes: names, dice: this.#dice };
+      scene = {
+        sim: this.#sim,
+        runner,
+        walk,
+        nodes: names,
+        dice: this.#dice,
+        wrong: (what) => this.#wrong.push(what),
+      };
       for (const trouble of left)
         if (trouble.moment === "before" && trouble.unit === units[0]) this.#strike(scene, trouble, left);
       const ended = await Promise.race([goWell(walk), untilDead(this.#sim, runner)]);
@@ -262,7 +269,13 @@ class Play {
   /** A person gives power to what has none; only to what a run has not set apart. */
   #givePower(): void {
     const { lab } = this.#sim;
-    for (const { instance, name } of lab.nodes.values()) {
+    for (const node of lab.nodes.values()) {
+      const { instance, name } = node;
+      if (node.bootFails) {
+        node.bootFails = false;
+        this.#say(`${name} boots again`);
+        node.crash();
+      }
       if (lab.cloud.getInstance(instance).state.now.state !== "stopped") continue;
       this.#say(`power for ${name}`);
       lab.cloud.start(instance);

@@ -2,6 +2,7 @@
  * What can go wrong, by class, and when: before a step's first call, while a call of it is under way, or after it was
  * answered. A trouble is set off by a row of the run's own journal, so that it meets the moment that it is meant for.
  */
+import { asFailure } from "../../src/errors.ts";
 import type { Fault } from "../../src/lab/world.ts";
 import type { Line } from "../../src/engine/logbook.ts";
 import type { Walk } from "../../src/engine/walk.ts";
@@ -18,6 +19,8 @@ export interface Scene {
   readonly walk: Walk;
   /** Nodes of the cluster that the run works on. */
   readonly nodes: readonly string[];
+  /** What must not have happened. */
+  readonly wrong: (what: string) => void;
   readonly dice: Dice;
 }
 
@@ -173,9 +176,29 @@ export const troubleClasses: readonly TroubleClass[] = [
         times: dice.pick([1, 3, 40]),
       }),
   },
+  {
+    name: "a node does not boot",
+    weight: 1,
+    strike: (scene) => (scene.sim.lab.node(someNode(scene)).bootFails = true),
+  },
+  { name: "a second runner", weight: 2, strike: (scene) => void beside(scene) },
   { name: "given back", weight: 2, strike: ({ walk }) => walk.wantBack("operator", "simulation") },
   { name: "stopped", weight: 2, strike: ({ walk }) => walk.wantStop("operator", "simulation") },
 ];
+
+/** Somebody resumes the run in a second terminal while the first is at work: he is refused. */
+async function beside({ sim, runner, walk, wrong }: Scene): Promise<void> {
+  const other = sim.runner();
+  try {
+    const taken = await other.resume(walk.run);
+    if (runner.alive()) wrong("a second runner took the run over from one that is alive");
+    await taken.close();
+  } catch (thrown) {
+    const { kind, message } = asFailure(thrown);
+    if (kind !== "conflict" && kind !== "precondition") wrong(`a second runner met ${kind}: ${message}`);
+  }
+  other.die();
+}
 
 export interface Trouble {
   readonly what: TroubleClass;

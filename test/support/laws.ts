@@ -154,7 +154,7 @@ export async function paste(sim: Simulation, lines: readonly string[]): Promise<
 }
 
 /** 1 plays every write; a stride keeps `npm test` short. WRITE=N plays one and tells its story. */
-const stride = process.env["WRITE"] === undefined ? Number(process.env["WRITE_STEP"] ?? 41) : 1;
+const stride = process.env["WRITE"] === undefined ? Number(process.env["WRITE_STEP"] ?? 83) : 1;
 
 const learnt = new Map<Play["prepare"], Map<string, Promise<readonly Write[]>>>();
 
