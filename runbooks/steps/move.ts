@@ -1,5 +1,6 @@
 /** Moving the groups to the other node, and back: each move is a short outage of its own. */
 import {
+  allOffline,
   allOnline,
   askEither,
   assertInSync,
@@ -16,6 +17,8 @@ import {
   type Step,
   type World,
 } from "runbook";
+
+import { findGreenNode } from "./service.ts";
 
 /** From here on, "active" is where the groups will run, and "standby" the node that served when the run began. */
 export const rolesAfterMove = check<Roles>(
@@ -97,10 +100,32 @@ const moveBackIfMoved = step({
       ? { node: standby }
       : undefined;
   },
-  must: (world) => assertMayGoBack(world),
-  do: (world) => move(world, "back"),
+  // What is stopped serves nobody: it is started wherever its side is good before it is moved, and does not wait for its own node.
+  must: async (world) => {
+    if (!(await isAnyStopped(world))) await assertMayGoBack(world);
+  },
+  do: async (world) => {
+    for (const group of world.outcomeOf(roles).groups)
+      await world.unless(
+        async () => !allOffline(await state(world), [group]),
+        async () => {
+          const node = await world.atRun("the node whose mirrors are GREEN", () => findGreenNode(world));
+          await world.cluster.startGroup({ group, node });
+        },
+      );
+    await world.atRun("whether its own node may take the groups", async () => {
+      await assertMayGoBack(world);
+      return "";
+    });
+    await move(world, "back");
+  },
   within: hours(3),
 });
+
+async function isAnyStopped(world: World): Promise<boolean> {
+  const found = await state(world);
+  return world.outcomeOf(roles).groups.some((group) => allOffline(found, [group]));
+}
 
 export const moveBack = step({
   title: "Move the groups back to the node where they were found",

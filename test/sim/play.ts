@@ -108,10 +108,8 @@ class Play {
   /** What the world's rules found. Two nodes that parted may both have written, and that is nobody's doing but the cluster's. */
   #breaches(): readonly string[] {
     const parted = this.#struck.some((trouble) => trouble.includes("the nodes part"));
-    const { received } = this.#sim.lab.heart;
-    const byItself = (n: number) => !received.some(({ effects }) => effects.includes(n));
     return this.#sim.breaches
-      .filter(({ rule, effect }) => !(parted && /stale|GREEN/.test(rule) && byItself(effect.n)))
+      .filter(({ rule }) => !(parted && /stale|GREEN/.test(rule)))
       .map(({ rule, what }) => `${rule}: ${what}`);
   }
 
