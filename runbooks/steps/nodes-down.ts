@@ -334,7 +334,11 @@ export const nodesOn = step({
     }
     return { nodes: world.outcomeOf(sides).nodes };
   },
-  must: mayPowerOn,
+  // A look that could not tell is no reason to power on: the volumes are asked for again.
+  must: async (world, mine: Mine<{ boots: { [node: string]: string } }>) => {
+    await assertOwnIn(world);
+    return mayPowerOn(world, mine);
+  },
   do: powerOn,
   within: minutes(40),
 });

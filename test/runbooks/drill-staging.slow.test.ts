@@ -221,6 +221,14 @@ describe("whatever happens to a drill on staging, staging comes back", () => {
     ).toEqual([]);
   });
 
+  it("when the second of two volumes is not attached: no node is powered on without its own", async () => {
+    const bad = await failEach(
+      { ...drill, alsoGood: ({ changed }) => changed.length === 0 },
+      { times: 1, where: /AttachVolume .*i-00a0000000000000a/ },
+    );
+    expect(bad).toEqual([]);
+  });
+
   it("and when it was killed while the content is looked at", { timeout: 900_000 }, async () => {
     const looking = [
       "partitionsFound",
