@@ -49,6 +49,14 @@ export interface Holder {
   readonly expiresAt: number;
 }
 
+/** Somebody wants nothing new to begin on `what`: a cluster, or a cloud. */
+export interface Hold {
+  readonly what: string;
+  readonly by: string;
+  readonly why: string;
+  readonly at: number;
+}
+
 /**
  * Where runs live. Small on purpose, so that PostgreSQL can stand behind it.
  * Failures: `invalid` for a journal that was altered (naming segment and row), `not-found`, `conflict` for a lease
@@ -84,6 +92,13 @@ export interface Store {
   /** A message for the run's holder (a verb from a second terminal); read and taken away by the holder. */
   send(run: string, message: { readonly [key: string]: Json }): Promise<void>;
   receive(run: string): Promise<readonly { readonly [key: string]: Json }[]>;
+  /** Calls back, perhaps more than once, soon after a message has come; the answer ends it. The callback must not throw. */
+  listen(run: string, heard: () => void): () => void;
+  /** Nothing new begins on what is held. Failure `conflict` naming whoever holds it already. */
+  placeHold(hold: Hold): Promise<void>;
+  /** By whom, why and when it is ended. Failure `not-found` if it is not held. */
+  endHold(end: Hold): Promise<void>;
+  findHolds(): Promise<readonly Hold[]>;
   /** Free bytes where the store writes; undefined if that cannot be told. */
   freeBytes(): Promise<number | undefined>;
 }

@@ -2,6 +2,7 @@
  * Messages for the holder of a run, from a second terminal: one file each, numbered in the order in which they came.
  * Only the holder appends to the journal, so it reads them, takes them away, and journals or refuses what they ask.
  */
+import { existsSync } from "node:fs";
 import { rename, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { Failure } from "../errors.ts";
@@ -13,7 +14,7 @@ type Message = { readonly [key: string]: Json };
 export async function sendMessage(inbox: string, message: Message, uid: number | undefined): Promise<void> {
   if (!checkFolder(inbox, uid)) throw new Failure("not-found", `there is no inbox ${inbox}`);
   const text = `${JSON.stringify(message)}\n`;
-  let number = Math.max(0, ...(await numbersIn(inbox))) + 1;
+  let number = Math.max(0, ...numbersIn(inbox)) + 1;
   while (!(await placeNew(inbox, messageName(number), text))) number += 1;
 }
 
@@ -22,7 +23,7 @@ export async function receiveMessages(inbox: string, uid: number | undefined): P
   const messages: Message[] = [];
   try {
     if (!checkFolder(inbox, uid)) return messages;
-    for (const number of await numbersIn(inbox)) {
+    for (const number of numbersIn(inbox)) {
       const path = join(inbox, messageName(number));
       const bytes = readOwn(path, uid);
       if (bytes === undefined) continue;
@@ -36,16 +37,42 @@ export async function receiveMessages(inbox: string, uid: number | undefined): P
           `the message ${path} cannot be understood; it was renamed to end in .refused`,
         );
       }
-      await unlink(path);
+      await unlink(path).catch((thrown: unknown) => {
+        // Gone all the same: then it is ours, and would be lost by the failure.
+        if (existsSync(path)) throw thrown;
+      });
       messages.push(message);
     }
     return messages;
   } catch (thrown) {
+    // The same where the disk refuses half-way.
+    if (messages.length > 0) return messages;
     throw diskFailure(thrown, `reading the inbox ${inbox}`);
   }
 }
 
-async function numbersIn(inbox: string): Promise<readonly number[]> {
+// A person waits for the answer; one look costs a few hundredths of a millisecond.
+const lookEveryMs = 250;
+
+/** Looks for messages again and again, in real time: people write them. A folder that cannot be read now is looked at again. */
+export function listenAt(inbox: string, heard: () => void): () => void {
+  const timer = setInterval(() => {
+    if (hasMessage(inbox)) heard();
+  }, lookEveryMs);
+  // It keeps no process alive: a run that is at work does that itself.
+  timer.unref();
+  return () => clearInterval(timer);
+}
+
+function hasMessage(inbox: string): boolean {
+  try {
+    return numbersIn(inbox).length > 0;
+  } catch {
+    return false;
+  }
+}
+
+function numbersIn(inbox: string): readonly number[] {
   const numbers = namesIn(inbox).flatMap((name) => {
     const digits = /^(\d{8})\.json$/.exec(name)?.[1];
     return digits === undefined ? [] : [Number(digits)];

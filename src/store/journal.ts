@@ -12,14 +12,13 @@
  * - `fence` stays the number with which a writer began, also after such a change of segment, because the markers
  *   on the nodes carry it. A later holder always gets a greater number.
  */
-import { randomBytes } from "node:crypto";
-import { closeSync, existsSync, fdatasync, openSync, rmSync, writeFileSync, writeSync } from "node:fs";
-import { mkdir, open, rename, rm } from "node:fs/promises";
+import { existsSync, fdatasync, writeFileSync, writeSync } from "node:fs";
+import { mkdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { Failure, invariant } from "../errors.ts";
 import type { Json } from "../ports/driver.ts";
 import type { JournalWriter, Row } from "../ports/store.ts";
-import { ownerOf, parseProcess, type Machine, type Process } from "./machine.ts";
+import { ownerOf, type Machine } from "./machine.ts";
 import {
   checkFolder,
   diskFailure,
@@ -28,12 +27,33 @@ import {
   errorCode,
   makeFolder,
   namesIn,
-  parseObject,
   readOwn,
   syncFolder,
-  type Draft,
 } from "./private-files.ts";
-import { formatRow, joinSegments, parseSegment, segmentName, segmentNumber, type StoredRow } from "./rows.ts";
+import {
+  assertHolds,
+  formatRow,
+  joinSegments,
+  parseSegment,
+  segmentName,
+  segmentNumber,
+  type StoredRow,
+} from "./rows.ts";
+import {
+  closeAnyway,
+  closedText,
+  draftHolder,
+  dropReserve,
+  fileName,
+  holderText,
+  parseClosed,
+  parseHolder,
+  renewReserve,
+  writeAll,
+  writeReserve,
+  writeSegment,
+  type SegmentHolder,
+} from "./run-files.ts";
 
 type Body = { readonly [key: string]: Json };
 
@@ -59,7 +79,7 @@ export interface RunFiles {
   /** The greatest number that any holder took. */
   readonly newest: number;
   /** Who took it, and since when; undefined if that was closed, or cannot be told. */
-  readonly holder: { readonly process: Process; readonly since: number } | undefined;
+  readonly holder: SegmentHolder | undefined;
   readonly closed: boolean;
 }
 
@@ -82,7 +102,12 @@ export async function readRun(place: Place, run: string): Promise<RunFiles> {
   );
   const closed = names.includes(fileName(newest, "closed"));
   const holder = closed ? undefined : parseHolder(readOwn(join(folder, fileName(newest, "holder")), uid));
-  return { ...joinSegments(run, segments), newest, closed, holder };
+  const chain = joinSegments(run, segments);
+  if (closed) {
+    const name = fileName(newest, "closed");
+    assertHolds(run, chain.rows, name, parseClosed(readOwn(join(folder, name), uid)));
+  }
+  return { ...chain, newest, closed, holder };
 }
 
 /** Makes the folder of a new run under a draft's name, so that a run exists whole or not at all. */
@@ -95,21 +120,24 @@ export async function createRun(
   const folder = join(place.runs, run);
   const fresh = join(place.runs, draftName());
   makeFolder(place.runs);
+  let made = fresh;
   let fd: number | undefined;
   try {
     await mkdir(fresh, { mode: 0o700 });
     await mkdir(join(fresh, "inbox"), { mode: 0o700 });
-    await writeReserve(place, fresh);
-    writeFileSync(join(fresh, fileName(1, "holder")), holderText(place, at), { mode: 0o600, flush: true });
+    await writeReserve(fresh, place.reserveBytes);
+    writeFileSync(join(fresh, fileName(1, "holder")), ours(place, at), { mode: 0o600, flush: true });
     const { line, row } = makeRow(undefined, first.kind, first.body, at);
-    fd = await writeSegment(place, join(fresh, segmentName(1)), line);
+    fd = await writeSegment(place.disk, join(fresh, segmentName(1)), line);
     await syncFolder(fresh);
     await rename(fresh, folder);
+    made = folder;
     await syncFolder(place.runs);
     return new Journal(place, run, 1, fd, [row]);
   } catch (thrown) {
-    if (fd !== undefined) closeSync(fd);
-    await rm(fresh, { recursive: true, force: true });
+    if (fd !== undefined) closeAnyway(fd);
+    // Nobody was told of it. Where the disk refuses that too, it stays: as a draft, or as a run that did nothing.
+    await Promise.allSettled([rm(made, { recursive: true, force: true })]);
     const code = errorCode(thrown);
     if (code === "ENOTEMPTY" || code === "EEXIST")
       throw new Failure("conflict", `there is a run ${run} already`, {
@@ -131,16 +159,16 @@ export async function continueRun(
   lastOf(run, seen.rows);
   let fd: number | undefined;
   try {
-    const holder = await draftHolder(place, folder, at);
+    const holder = await draftHolder(folder, ours(place, at));
     if (!holder.place(fileName(number, "holder"))) throw overtaken(run, seen.newest);
     const { rows } = await readRun(place, run);
     const first = firstRow(place, lastOf(run, rows), at, undefined);
-    fd = await writeSegment(place, join(folder, segmentName(number)), first.line);
+    fd = await writeSegment(place.disk, join(folder, segmentName(number)), first.line);
     await syncFolder(folder);
-    await renewReserve(place, folder);
+    await renewReserve(folder, place.reserveBytes);
     return new Journal(place, run, number, fd, [...rows, first.row]);
   } catch (thrown) {
-    if (fd !== undefined) closeSync(fd);
+    if (fd !== undefined) closeAnyway(fd);
     throw diskFailure(thrown, `taking run ${run} over`);
   }
 }
@@ -193,20 +221,24 @@ class Journal implements JournalWriter {
   }
 
   releaseReserve(): void {
-    rmSync(join(this.#folder, reserveName), { force: true });
+    dropReserve(this.#folder);
   }
 
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
     await this.#flushing;
-    closeSync(this.#fd);
-    if (this.#overtaken || existsSync(this.#nextHolder)) return;
+    const head = closedText(lastOf(this.run, this.#rows));
     try {
+      closeAnyway(this.#fd);
+      if (this.#overtaken || existsSync(this.#nextHolder)) return;
       this.releaseReserve();
-      writeFileSync(join(this.#folder, fileName(this.#number, "closed")), "", { mode: 0o600 });
+      writeFileSync(join(this.#folder, fileName(this.#number, "closed")), head, { mode: 0o600 });
     } catch (thrown) {
-      throw diskFailure(thrown, `closing the journal of run ${this.run}`);
+      // Every row is on the disk, or was refused to whoever appended it; that this process is done shows when it is gone.
+      // A run must not end with another exit code because of that.
+      const failure = diskFailure(thrown, `closing the journal of run ${this.run}`);
+      if (failure.kind === "bug") throw failure;
     }
   }
 
@@ -230,19 +262,24 @@ class Journal implements JournalWriter {
 
   async #commit(batch: readonly Waiting[]): Promise<readonly StoredRow[]> {
     if (this.#spoiled) await this.#changeSegment(batch[0]?.at ?? 0);
-    let { n, sum: prev } = lastOf(this.run, this.#rows);
+    const last = lastOf(this.run, this.#rows);
+    const sums = [last.sum];
     let text = "";
-    const lines = batch.map((waiting) => {
-      n += 1;
-      const row = { n, at: waiting.at, kind: waiting.kind, prev };
-      const { line, sum } = formatRow({ ...row, bodyText: waiting.bodyText });
+    for (const [i, { kind, bodyText, at }] of batch.entries()) {
+      const { line, sum } = formatRow({ n: last.n + 1 + i, at, kind, bodyText, prev: sums[i] ?? "" });
       text += line;
-      prev = sum;
-      return { ...row, sum, bodyText: waiting.bodyText };
-    });
+      sums.push(sum);
+    }
     const synced = writeAll(this.#place.disk, this.#fd, text);
     // Done while the disk works. The body is as it will be read again, not the caller's object, which may change.
-    const rows = lines.map(({ bodyText, ...row }) => ({ ...row, body: JSON.parse(bodyText) as Body }));
+    const rows = batch.map(({ kind, bodyText, at }, i) => ({
+      n: last.n + 1 + i,
+      at,
+      kind,
+      body: JSON.parse(bodyText) as Body,
+      prev: sums[i] ?? "",
+      sum: sums[i + 1] ?? "",
+    }));
     try {
       await synced;
     } catch (thrown) {
@@ -255,7 +292,7 @@ class Journal implements JournalWriter {
   }
 
   async #changeSegment(at: number): Promise<void> {
-    const holder = await draft(this.#folder, holderText(this.#place, at));
+    const holder = await draft(this.#folder, ours(this.#place, at));
     // Placed and counted in one turn, so that `assertHeld` never takes our own new number for somebody else's.
     if (!holder.place(fileName(this.#number + 1, "holder"))) {
       this.#overtaken = true;
@@ -265,9 +302,9 @@ class Journal implements JournalWriter {
     this.#nextHolder = join(this.#folder, fileName(this.#number + 1, "holder"));
     const because = "a row could not be written to the segment before";
     const { line, row } = firstRow(this.#place, lastOf(this.run, this.#rows), at, because);
-    const fd = await writeSegment(this.#place, join(this.#folder, segmentName(this.#number)), line);
-    closeSync(this.#fd);
-    this.#fd = fd;
+    const old = this.#fd;
+    this.#fd = await writeSegment(this.#place.disk, join(this.#folder, segmentName(this.#number)), line);
+    closeAnyway(old);
     await syncFolder(this.#folder);
     this.#spoiled = false;
     this.#rows.push(row);
@@ -282,34 +319,8 @@ interface Waiting {
   readonly reject: (failure: Failure) => void;
 }
 
-const reserveName = "reserve";
-
-function fileName(number: number, ending: "holder" | "closed"): string {
-  return `${String(number).padStart(4, "0")}.${ending}`;
-}
-
-function holderText(place: Place, since: number): string {
-  return `${JSON.stringify({ ...place.machine.self, since })}\n`;
-}
-
-/** A takeover on a full disk is for the way back: it uses the room that was kept for that. */
-async function draftHolder(place: Place, folder: string, at: number): Promise<Draft> {
-  try {
-    return await draft(folder, holderText(place, at));
-  } catch (thrown) {
-    const code = thrown instanceof Failure ? errorCode(thrown.cause) : undefined;
-    if ((code !== "ENOSPC" && code !== "EDQUOT") || !existsSync(join(folder, reserveName))) throw thrown;
-    rmSync(join(folder, reserveName), { force: true });
-    return draft(folder, holderText(place, at));
-  }
-}
-
-// A holder file that cannot be understood proves nothing about its holder, so the run then waits for its expiry.
-function parseHolder(bytes: Buffer | undefined): RunFiles["holder"] {
-  const value = bytes === undefined ? undefined : parseObject(bytes);
-  const process = parseProcess(value);
-  const since = value?.["since"];
-  return process === undefined || typeof since !== "number" ? undefined : { process, since };
+function ours(place: Place, since: number): string {
+  return holderText({ process: place.machine.self, since });
 }
 
 function overtaken(run: string, number: number): Failure {
@@ -348,51 +359,4 @@ function firstRow(place: Place, last: StoredRow, at: number, because: string | u
     ...(because === undefined ? {} : { because }),
   };
   return makeRow(last, "taken-over", body, at);
-}
-
-async function writeSegment(place: Place, path: string, line: string): Promise<number> {
-  const fd = openSync(path, "ax", 0o600);
-  try {
-    await writeAll(place.disk, fd, line);
-    return fd;
-  } catch (thrown) {
-    closeSync(fd);
-    throw thrown;
-  }
-}
-
-/** One write and one sync. A write that stops short is what a full disk or a quota does. */
-async function writeAll(disk: Disk, fd: number, text: string): Promise<void> {
-  const bytes = Buffer.from(text, "utf8");
-  const written = disk.write(fd, bytes);
-  if (written !== bytes.length)
-    throw new Failure("unavailable", `the disk took ${written} of ${bytes.length} bytes`, {
-      hint: "make room on the disk that holds $RUNBOOK_HOME",
-    });
-  await new Promise<void>((resolve, reject) => {
-    disk.sync(fd, (error) => (error === null || error === undefined ? resolve() : reject(error)));
-  });
-}
-
-// Random, because a file system that compresses would keep no room for a file of zeros.
-async function writeReserve(place: Place, folder: string): Promise<void> {
-  const file = await open(join(folder, reserveName), "w", 0o600);
-  try {
-    await file.writeFile(randomBytes(place.reserveBytes));
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-}
-
-/** On takeover: a disk without room for a new reserve is no reason to leave a run without a holder. */
-async function renewReserve(place: Place, folder: string): Promise<void> {
-  if (existsSync(join(folder, reserveName))) return;
-  try {
-    await writeReserve(place, folder);
-  } catch (thrown) {
-    rmSync(join(folder, reserveName), { force: true });
-    const failure = diskFailure(thrown, `keeping room in ${folder}`);
-    if (failure.kind !== "unavailable") throw failure;
-  }
 }

@@ -3,12 +3,19 @@
  * greatest number holds. Taking, renewing and releasing all place the next number, which succeeds for one process
  * only: so of two takers of an expired lease one wins, and a renewal that comes too late cannot undo a takeover.
  */
-import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { Failure } from "../errors.ts";
 import type { Holder } from "../ports/store.ts";
 import { isProvenDead, parseProcess, type Machine, type Process } from "./machine.ts";
-import { checkFolder, makeFolder, namesIn, parseObject, placeNew, readOwn } from "./private-files.ts";
+import {
+  checkFolder,
+  discard,
+  makeFolder,
+  namesIn,
+  parseObject,
+  placeNew,
+  readOwn,
+} from "./private-files.ts";
 
 export interface LeasePlace {
   readonly leases: string;
@@ -95,11 +102,10 @@ async function change(
     const numbers = statesIn(folder);
     if (numbers.some((other) => other > number)) {
       // We looked before states that were cleared away since: ours is an old one, and never held.
-      rmSync(join(folder, stateName(number)), { force: true });
+      discard(join(folder, stateName(number)));
       continue;
     }
-    for (const old of numbers)
-      if (old <= number - keptStates) rmSync(join(folder, stateName(old)), { force: true });
+    for (const old of numbers) if (old <= number - keptStates) discard(join(folder, stateName(old)));
     return;
   }
   throw new Failure(

@@ -27,11 +27,27 @@ import { promisify } from "node:util";
 import { Failure } from "../errors.ts";
 import type { Json } from "../ports/driver.ts";
 
-const sync = promisify(fsync);
+// Looked up at each call, so that tests can put a disk that refuses in its place, as for the calls that are not kept.
+const sync = (fd: number): Promise<void> => promisify(fsync)(fd);
 
 /** Makes the folder and those above it, for us alone. */
 export function makeFolder(path: string): void {
-  mkdirSync(path, { recursive: true, mode: 0o700 });
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+  } catch (thrown) {
+    throw diskFailure(plainly(path, thrown), `making ${path}`);
+  }
+}
+
+// A recursive mkdir says ENOENT on a disk that is read-only; a plain one says what it is.
+function plainly(path: string, thrown: unknown): unknown {
+  if (errorCode(thrown) !== "ENOENT") return thrown;
+  try {
+    mkdirSync(path, { mode: 0o700 });
+    return thrown;
+  } catch (plain) {
+    return plain;
+  }
 }
 
 /** Refuses a folder that is not ours, or not a folder. False if it is not there. */
@@ -91,7 +107,7 @@ export async function draft(folder: string, text: string): Promise<Draft> {
       closeSync(fd);
     }
   } catch (thrown) {
-    rmSync(path, { force: true });
+    discard(path);
     throw diskFailure(thrown, `writing to ${folder}`);
   }
   return {
@@ -103,7 +119,7 @@ export async function draft(folder: string, text: string): Promise<Draft> {
         if (errorCode(thrown) === "EEXIST") return false;
         throw diskFailure(thrown, `making ${join(folder, name)}`);
       } finally {
-        rmSync(path, { force: true });
+        discard(path);
       }
     },
   };
@@ -134,11 +150,24 @@ export function parseObject(bytes: Buffer): { readonly [key: string]: Json } | u
 
 /** Makes the names in a folder durable, as fsync of the files alone does not. */
 export async function syncFolder(path: string): Promise<void> {
-  const fd = openSync(path, constants.O_RDONLY);
   try {
-    await sync(fd);
-  } finally {
-    closeSync(fd);
+    const fd = openSync(path, constants.O_RDONLY);
+    try {
+      await sync(fd);
+    } finally {
+      closeSync(fd);
+    }
+  } catch (thrown) {
+    throw diskFailure(thrown, `syncing ${path}`);
+  }
+}
+
+/** Takes away a file that means nothing any more. Where the disk refuses even that it stays, and still means nothing. */
+export function discard(path: string): void {
+  try {
+    rmSync(path, { force: true });
+  } catch (thrown) {
+    if (errorCode(thrown) === undefined) throw thrown;
   }
 }
 
@@ -166,6 +195,7 @@ const hints: { readonly [code: string]: string | undefined } = {
   EROFS: "the disk that holds $RUNBOOK_HOME is read-only; look at the system's log for why",
   EIO: "the disk that holds $RUNBOOK_HOME reports errors; look at the system's log",
   EACCES: "give $RUNBOOK_HOME to the user that runs runbook",
+  ELOOP: "a link stands where a file of the tool's should: find out who put it there, and put the file back",
   EPERM: "the file system must allow hard links; set $RUNBOOK_HOME to a folder on a local Linux file system",
   ENOTSUP:
     "the file system must allow hard links; set $RUNBOOK_HOME to a folder on a local Linux file system",

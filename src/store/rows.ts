@@ -68,14 +68,13 @@ export function parseSegment(number: number, bytes: Buffer): Segment {
     const newline = bytes.indexOf(0x0a, start);
     const end = newline < 0 ? bytes.length : newline;
     const line = bytes.subarray(start, end);
-    const isLast = newline < 0 || newline === bytes.length - 1;
     const parsed = newline < 0 ? undefined : parseLine(line, rows.at(-1));
     if (typeof parsed === "object") {
       rows.push(parsed);
       start = end + 1;
       continue;
     }
-    if (parsed === undefined || isTorn(line, isLast)) {
+    if (parsed === undefined || hasHole(bytes, start, end)) {
       const torn = `${where} is torn after ${line.length} bytes: it was never acknowledged and is left out`;
       return { number, rows, broken: undefined, torn };
     }
@@ -118,6 +117,23 @@ export function joinSegments(run: string, segments: readonly Segment[]): Chain {
   return { rows: [], torn: newest?.torn };
 }
 
+/** A writer that was done said which row was its last. A journal that ends before it was cut off. */
+export function assertHolds(
+  run: string,
+  rows: readonly StoredRow[],
+  said: string,
+  head: { readonly n: number; readonly sum: string } | undefined,
+): void {
+  if (head === undefined || rows[head.n - 1]?.sum === head.sum) return;
+  const last = rows.at(-1)?.n ?? 0;
+  throw altered(
+    run,
+    last < head.n
+      ? `it ends with row ${last}, but ${said} says that row ${head.n} was written`
+      : `row ${head.n} is not the one that ${said} names`,
+  );
+}
+
 function altered(run: string, what: string): Failure {
   return new Failure("invalid", `the journal of run ${run} was altered or damaged: ${what}`, {
     hint: `keep a copy of the run's folder, put the file back from a backup, and look at the cluster itself before anything else is done for run ${run}`,
@@ -142,16 +158,23 @@ function parseLine(line: Buffer, before: StoredRow | undefined): StoredRow | str
   return { ...value, sum };
 }
 
+// What a disk or a file system writes, or leaves unwritten, at once.
+const sector = 512;
+
 /**
- * Whether a line that does not verify is what a crash leaves behind: a last line cut off inside its JSON, or blocks
- * that never reached the disk (zeros) with whatever was to follow them. A whole row with a wrong sum is neither.
+ * Whether a line that does not verify has what a crash leaves behind: blocks that never reached the disk, which read as
+ * zeros, with whatever was to follow them. They begin with the line or with a sector, and last to the end of a sector or
+ * of the file. A zero that stands alone is damage to a row that was whole.
  */
-function isTorn(line: Buffer, isLast: boolean): boolean {
-  if (line.includes(0)) return true;
-  const text = line.toString("utf8");
-  return (
-    isLast && text.startsWith('{"n":') && !/"sum":"[^"]*"\}$/.test(text) && parseJson(text) === undefined
-  );
+function hasHole(bytes: Buffer, start: number, end: number): boolean {
+  for (let from = bytes.indexOf(0, start); from >= 0 && from < end; from = bytes.indexOf(0, from)) {
+    let to = from;
+    while (bytes[to] === 0) to += 1;
+    const begins = from === start || from % sector === 0;
+    if (begins && (to === bytes.length || to % sector === 0)) return true;
+    from = to;
+  }
+  return false;
 }
 
 function parseJson(text: string): unknown {

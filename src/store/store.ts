@@ -6,6 +6,7 @@
  *   FOLDER/runs/RUN/inbox/00000001.json    messages for the holder (inbox.ts)
  *   FOLDER/runs/RUN/reserve                room on the disk for the way back
  *   FOLDER/points/CLUSTER.json             recovery points as they were last seen (views.ts)
+ *   FOLDER/holds/WHAT/00000001.json        nothing new begins there, the greatest number counts (holds.ts)
  *   FOLDER/leases/CLUSTER/00000001.json    the lease on a cluster, the greatest number holds (leases.ts)
  *
  * Files are 0600 and folders 0700, whatever the umask allows; what belongs to another user is refused. Names that
@@ -17,7 +18,7 @@ import { statfs } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { Failure } from "../errors.ts";
 import type { Holder, RunSummary, Store } from "../ports/store.ts";
-import { receiveMessages, sendMessage } from "./inbox.ts";
+import { listenAt, receiveMessages, sendMessage } from "./inbox.ts";
 import {
   continueRun,
   createRun,
@@ -30,6 +31,7 @@ import {
 import { clusterFile, findLease, leaseExpiry, releaseLease, renewLease, takeLease } from "./leases.ts";
 import { isProvenDead, ownerOf, thisMachine, type Machine } from "./machine.ts";
 import { checkFolder, diskFailure, errorCode, makeFolder, namesIn } from "./private-files.ts";
+import { endHold, findHolds, placeHold, type HoldPlace } from "./holds.ts";
 import { findView, keepView } from "./views.ts";
 
 export interface StoreOptions {
@@ -56,6 +58,8 @@ export function openStore(folder: string, options: StoreOptions = {}): Store {
     disk: options.disk ?? realDisk,
     reserveBytes: options.reserveBytes ?? 2 ** 20,
   };
+
+  const holds: HoldPlace = { folder: join(root, "holds"), uid: machine.uid, nameOf: clusterFile };
 
   async function prepare(): Promise<void> {
     try {
@@ -171,6 +175,21 @@ export function openStore(folder: string, options: StoreOptions = {}): Store {
     },
     async receive(run) {
       return receiveMessages(join(await folderOf(run), "inbox"), machine.uid);
+    },
+    listen(run, heard) {
+      return listenAt(join(runs, checkRunId(run), "inbox"), heard);
+    },
+    async placeHold(hold) {
+      await prepare();
+      await placeHold(holds, hold);
+    },
+    async endHold(end) {
+      await check();
+      await endHold(holds, end);
+    },
+    async findHolds() {
+      await check();
+      return findHolds(holds);
     },
     async freeBytes() {
       for (let path = root; ; path = dirname(path)) {

@@ -2,12 +2,13 @@
  * What was last seen of things that live elsewhere: a file for each cluster, replaced as a whole. It can be lost and made
  * again, so one that cannot be understood (another version wrote it, a hand) is as if it were not there.
  */
-import { renameSync, rmSync } from "node:fs";
+import { renameSync } from "node:fs";
 import { join } from "node:path";
 import type { View } from "../ports/store.ts";
 import {
   checkFolder,
   diskFailure,
+  discard,
   draft,
   draftName,
   makeFolder,
@@ -41,7 +42,7 @@ export async function keepView(
   try {
     renameSync(join(folder, own), join(folder, `${name}.json`));
   } catch (thrown) {
-    rmSync(join(folder, own), { force: true });
+    discard(join(folder, own));
     throw diskFailure(thrown, `writing to ${folder}`);
   }
 }

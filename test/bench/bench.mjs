@@ -1,35 +1,54 @@
 /**
- * `npm run bench`: the rows S1, S4, J1, U1 and the outage of the performance goals, beside their goals and peers, in one run;
- * and beside the outage two more spans of the lab's world that have no goal: the redundancy gap, and the outage of a restore.
+ * `npm run bench`: the rows S1 to S6, J1, J2, U1 and the outage of the performance goals, beside their goals and peers, in one
+ * run; and beside the outage two more spans of the lab's world that have no goal: the redundancy gap, and the outage of a
+ * restore.
  *
- *   node test/bench/bench.mjs [--pairs N] [--only S1,J1,…] [--outage-pace N] [--write]
+ *   node test/bench/bench.mjs [--pairs N] [--only S1,J1,…] [--outage-pace N] [--install] [--write]
  *
  * Times are never asserted: a goal that is not met is said, and the exit status is 0 unless something did not work.
- * `--write` puts the table into docs/reference/performance.md.
+ * `--install` brings the peers that are missing, on Debian as root. `--write` puts the table into
+ * docs/reference/performance.md.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { measureCommits } from "./commits.mjs";
+import { installPacks } from "../support/packs.mjs";
+import { measureCommits, measureGroups } from "./commits.mjs";
 import { openField } from "./field.mjs";
+import { othersBusy } from "./measure.mjs";
 import { measureOutage } from "./outage.mjs";
+import { peerPacks } from "./peers.mjs";
 import { machineLine, printTable, writePage } from "./report.mjs";
 import { measureGap, measureRestore } from "./spans.mjs";
 import { measureStart } from "./start.mjs";
 import { measureSteps } from "./steps.mjs";
 
+const steps = ["S1", "S2", "S3", "S4", "S5", "S6"];
+const names = [...steps, "J1", "J2", "U1", "outage", "gap", "restore"];
 const { values } = parseArgs({
   options: {
     pairs: { type: "string", default: "7" },
-    only: { type: "string", default: "S1,S4,J1,U1,outage,gap,restore" },
+    only: { type: "string", default: names.join() },
     "outage-pace": { type: "string", default: "1" },
+    install: { type: "boolean", default: false },
     write: { type: "boolean", default: false },
   },
 });
 const pairs = Math.max(5, Number(values.pairs));
 const pace = Number(values["outage-pace"]);
-const wanted = (name) => values.only.split(",").includes(name);
+const only = values.only.split(",");
+const unknown = only.filter((name) => !names.includes(name));
+if (unknown.length > 0) {
+  process.stderr.write(`bench: there is no row ${unknown.join(", ")}\n  --only takes ${names.join(", ")}\n`);
+  process.exit(2);
+}
+const wanted = (name) => only.includes(name);
+if (values.install) {
+  process.stderr.write(`installing what is missing of ${peerPacks.map(({ pack }) => pack).join(", ")} …\n`);
+  const why = installPacks(peerPacks);
+  if (why !== undefined) process.stderr.write(`bench: nothing was installed: ${why}\n`);
+}
 const folder = mkdtempSync(join(tmpdir(), "runbook-bench-"));
 const rows = [];
 const skipped = [];
@@ -37,7 +56,8 @@ const before = machineLine();
 
 async function measure(name, run) {
   process.stderr.write(`measuring ${name} …\n`);
-  const found = await run();
+  const busy = await othersBusy();
+  const found = (await run()).map((each) => (busy < 0.2 ? each : onBusyMachine(each, busy)));
   rows.push(...found);
   printTable(found);
 }
@@ -46,9 +66,11 @@ const field = await openField(join(folder, "inventory"));
 try {
   if (wanted("J1")) await measure("J1", () => measureCommits({ folder: join(folder, "j1"), pairs }));
   if (wanted("U1")) await measure("U1", () => measureStart({ folder, pairs, field }));
-  if (wanted("S1") || wanted("S4")) {
-    if (field.skipped === undefined) await measure("S1 and S4", () => measureSteps({ folder, pairs, field }));
-    else skipped.push(`S1, S4: ${field.skipped}`);
+  if (wanted("J2")) await measure("J2", () => measureGroups({ folder: join(folder, "j2"), pairs }));
+  for (const name of steps.filter(wanted)) {
+    if (field.skipped === undefined)
+      await measure(name, () => measureSteps({ name, folder, pairs, field, skipped }));
+    else skipped.push(`${name}: ${field.skipped}`);
   }
   if (wanted("outage"))
     await measure("the outage (it takes as long as the cluster's commands do)", () =>
@@ -65,6 +87,14 @@ try {
 } finally {
   await field.close?.();
   rmSync(folder, { recursive: true, force: true });
+}
+
+/** What others do at the same time falls on both sides of a row, but not in the same way. */
+function onBusyMachine(each, busy) {
+  return {
+    ...each,
+    verdict: `${each.verdict}, on a busy machine (others used ${Math.round(busy * 100)} % of it)`,
+  };
 }
 
 const machine = [before, machineLine()];

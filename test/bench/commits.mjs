@@ -1,5 +1,5 @@
 /**
- * J1: durable commits of the store's journal, one after the other, against a raw loop that appends the same bytes to a
+ * J1 and J2. J1: durable commits of the store's journal, one after the other, against a raw loop that appends the same bytes to a
  * file and syncs it, in this process and on the same disk. The raw loop is made twice:
  *
  * - "async": write, then fdatasync in libuv's pool, awaited. This is the least that a store can do whose process must
@@ -16,6 +16,9 @@ import { alternate, row } from "./measure.mjs";
 // Short turns and many of them: what else the machine does changes within tenths of a second.
 const commits = 100;
 const turns = 6;
+// J2: as many nodes as a network of class C has, answering together, a few times.
+const results = 254;
+const bursts = 10;
 
 export async function measureCommits({ folder, pairs }) {
   mkdirSync(folder, { recursive: true });
@@ -89,6 +92,76 @@ export async function measureCommits({ folder, pairs }) {
   ];
 }
 
+/**
+ * J2: what 254 nodes answer at once, in one journal, against the same rows one after the other. The store's disk is told to
+ * say when each sync ended, and every acknowledgement is held against that.
+ */
+export async function measureGroups({ folder, pairs }) {
+  mkdirSync(folder, { recursive: true });
+  let syncs = 0;
+  let onDisk = 0;
+  let written = 0;
+  const disk = {
+    write: (fd, bytes) => {
+      written += bytes.filter((byte) => byte === 0x0a).length;
+      return realDisk.write(fd, bytes);
+    },
+    sync: (fd, done) => {
+      const upTo = written;
+      realDisk.sync(fd, (error) => {
+        syncs += 1;
+        onDisk = upTo;
+        done(error);
+      });
+    },
+  };
+  const store = openStore(join(folder, "store"), { disk });
+  const open = () => {
+    syncs = written = onDisk = 0;
+    return store.create({ kind: "start", body: { for: "bench" } }, 1_700_000_000_000, store.newRunId());
+  };
+  const told = ({ n }) => {
+    if (n > onDisk) throw new Error(`row ${n} was acknowledged when ${onDisk} were on the disk`);
+  };
+
+  async function alone() {
+    const writer = await open();
+    const from = process.hrtime.bigint();
+    for (let i = 0; i < commits; i += 1)
+      told(await writer.append("answered", body(i), 1_700_000_000_000 + i));
+    const perSecond = rate(from);
+    await writer.close();
+    return perSecond;
+  }
+  async function together() {
+    const writer = await open();
+    const from = process.hrtime.bigint();
+    for (let burst = 0; burst < bursts; burst += 1) {
+      const before = syncs;
+      const rows = Array.from({ length: results }, (_, i) =>
+        writer.append("answered", body(i), 1_700_000_000_000),
+      );
+      await Promise.all(rows.map(async (row) => told(await row)));
+      if (syncs - before !== 1) throw new Error(`${results} results at once made ${syncs - before} syncs`);
+    }
+    const perSecond = rate(from, bursts * results);
+    await writer.close();
+    return perSecond;
+  }
+  const measured = await alternate({ pairs: pairs * turns, a: together, b: alone });
+  return [
+    row({
+      id: "J2",
+      what: `${results} results at once, rate (one sync for all of them, none acknowledged before it: counted)`,
+      goal: 50,
+      at: "least",
+      peer: "the same rows, one after the other",
+      measured,
+      note: `${Math.round(measured.a)}/s against ${Math.round(measured.b)}/s`,
+    }),
+  ];
+}
+
 /** What a "sent" row of a run holds. */
 function body(n) {
   return {
@@ -105,6 +178,6 @@ function body(n) {
   };
 }
 
-function rate(from) {
-  return (commits * 1e9) / Number(process.hrtime.bigint() - from);
+function rate(from, rows = commits) {
+  return (rows * 1e9) / Number(process.hrtime.bigint() - from);
 }

@@ -31,5 +31,7 @@ export function memoryStore() {
     receive: async () => [],
     list: async () => [],
     freeBytes: async () => undefined,
+    listen: () => () => undefined,
+    findHolds: async () => [],
   };
 }

@@ -47,7 +47,7 @@ export async function writePage({ rows, skipped, machine, pairs }) {
   if (from < 0 || to < from) throw new Error(`${page} has lost its marks`);
   const day = new Date().toISOString().slice(0, 10);
   const parts = [
-    `Measured on ${day} with ${pairs} pairs a row (twice as many for U1, six times for J1).`,
+    `Measured on ${day} with ${pairs} pairs a row (twice as many for U1, six times for J1 and J2).`,
     `Machine before: ${machine[0]}. After: ${machine[1].slice(machine[1].lastIndexOf("load"))}.`,
     table(rows),
     ...skipped.map((line) => `Skipped: ${line}.`),

@@ -1,134 +1,154 @@
 /**
- * S1 and S4: twelve steps on two nodes.
- *
- * A is the product: `runbook run PLAN`, from the start of its process to the end, with the plan made before (as it is
- * for a reviewed run). Only the drivers for the cluster and the cloud are the bench's (drivers.mjs): each step's look is
- * `test -e FILE`, each step's command `touch FILE`, both through the product's ssh driver. The two markers that a run
- * leaves on its nodes are journaled, and not sent. B is a bash script with the same looks and commands, one after the
- * other, over OpenSSH's ControlMaster; its masters are opened by the first commands, as cold as A's connections.
+ * S1 to S6: steps on two nodes, one command each. A is the product with its durable journal (product.mjs); the markers that a
+ * run leaves on its nodes are journaled, and not sent. B sends the same looks and commands (peers.mjs), without a journal.
  */
-import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { alternate, row, runChild, timeChild } from "./measure.mjs";
+import { openFarField } from "./field.mjs";
+import { alternate, compare, row, spread, takeTurns } from "./measure.mjs";
+import { openPeers } from "./peers.mjs";
+import { openProduct } from "./product.mjs";
 
-const product = new URL("../../bin/runbook.js", import.meta.url).pathname;
-const here = (name) => new URL(name, import.meta.url).pathname;
-const steps = Array.from({ length: 12 }, (_, i) => i + 1);
+const times = (measured) => `${Math.round(measured.a)} ms against ${Math.round(measured.b)} ms`;
+const withLooks = "12 steps, 2 nodes, durable journal, with the looks (36 commands each side)";
+const without = "the same without looks (12 commands each side)";
+const cold = "bash + ControlMaster, cold, no journal";
 
-export async function measureSteps({ folder, pairs, field }) {
-  const files = join(folder, "files");
-  const home = join(folder, "home");
-  const env = { ...process.env, HOME: field.home, RUNBOOK_HOME: home, BENCH_FOLDER: files };
-  delete env["SSH_AUTH_SOCK"];
-  const plan = join(folder, "plan.json");
-  const cwd = here(".");
-  const preload = ["--import", here("drivers.mjs")];
-  clean(files);
-  await timeChild(
-    process.execPath,
-    [...preload, product, "plan", "twelve", "--inventory", field.inventory, "--out", plan],
-    () => existsSync(plan),
-    { cwd, env },
-  );
-
-  const ran = ({ out }) => / succeeded\n/.test(out) && readdirSync(files).length === steps.length;
-  const runOf = (args, more) => async () => {
-    clean(files);
-    rmSync(home, { recursive: true, force: true });
-    return timeChild(process.execPath, args, ran, { cwd, env: { ...env, ...more } });
+/** One of the rows S1 to S6. What cannot be measured here is added to `skipped`. */
+export async function measureSteps({ name, folder, pairs, field, skipped }) {
+  const here = join(folder, name);
+  const a = await openProduct({ folder: join(here, "a"), field });
+  const peers = openPeers({ folder: join(here, "b"), field, ...a });
+  const bench = { folder: here, pairs, field, skipped, a, peers };
+  const measures = {
+    S1: measureCold,
+    S2: measureOthers,
+    S3: measureFar,
+    S4: measureJournal,
+    S5: measureMargin,
+    S6: measureUse,
   };
-  const cli = [...preload, product, "run", plan, "--inventory", field.inventory];
-  const own = [here("journal-run.mjs"), plan, field.inventory];
+  return measures[name](bench);
+}
 
-  const config = sshConfig(folder, field);
-  const peerOf = (looks) => {
-    const script = join(folder, looks ? "peer.sh" : "peer-without-looks.sh");
-    writeFileSync(script, peerScript(config, files, looks));
-    return async () => {
-      clean(files);
-      const errors = join(folder, "peer.err");
-      // The masters go on after the script, and keep its stderr.
-      const ms = await timeChild(
-        "bash",
-        ["-c", 'exec bash "$0" 2> "$1"', script, errors],
-        () => readdirSync(files).length === steps.length,
-        { env },
-      );
-      for (const node of ["server1", "server2"]) {
-        const end = await runChild("ssh", ["-F", config, "-O", "exit", node], { env });
-        if (end.code !== 0) throw new Error(`the peer's master on ${node} was not there: ${end.err}`);
-      }
-      return ms;
-    };
-  };
+async function measureCold({ pairs, a, peers }) {
+  const rows = [];
+  for (const looks of [true, false]) {
+    const measured = await alternate({ pairs, a: () => a.run({ looks }), b: peers.bash(looks) });
+    const what = looks ? withLooks : without;
+    rows.push(row({ id: "S1", what, goal: 0.75, peer: cold, measured, note: times(measured) }));
+  }
+  return rows;
+}
 
-  const looks = await alternate({ pairs, a: runOf(cli, {}), b: peerOf(true) });
-  const bare = await alternate({ pairs, a: runOf(cli, { BENCH_LOOKS: "memory" }), b: peerOf(false) });
-  const journal = await alternate({
+async function measureJournal({ pairs, a }) {
+  const measured = await alternate({
     pairs,
-    a: runOf(own, { BENCH_STORE: "disk" }),
-    b: runOf(own, { BENCH_STORE: "memory" }),
+    a: () => a.runWithStore("disk"),
+    b: () => a.runWithStore("memory"),
   });
-  const times = (measured) => `${Math.round(measured.a)} ms against ${Math.round(measured.b)} ms`;
-  return [
-    row({
-      id: "S1",
-      what: "12 steps, 2 nodes, durable journal, with the looks (36 commands each side)",
-      goal: 0.75,
-      peer: "bash + ControlMaster, cold, no journal",
-      measured: looks,
-      note: times(looks),
-    }),
-    row({
-      id: "S1",
-      what: "the same without looks (12 commands each side)",
-      goal: 0.75,
-      peer: "bash + ControlMaster, cold, no journal",
-      measured: bare,
-      note: times(bare),
-    }),
-    row({
-      id: "S4",
-      what: "12 steps with looks, journal on disk",
-      goal: 1.12,
-      peer: "the same run, journal in memory",
-      measured: journal,
-      note: times(journal),
-    }),
+  const peer = "the same run, journal in memory";
+  const what = "12 steps with looks, journal on disk";
+  return [row({ id: "S4", what, goal: 1.12, peer, measured, note: times(measured) })];
+}
+
+/** S2: the tools that people use for such a procedure. */
+async function measureOthers({ pairs, a, peers, skipped }) {
+  const others = [
+    { peer: "ansible-playbook, command", goal: 0.08, open: (looks) => peers.ansible("command", looks) },
+    { peer: "ansible-playbook, raw", goal: 0.25, open: (looks) => peers.ansible("raw", looks) },
+    { peer: "fabric", goal: 0.42, open: (looks) => peers.fabric(looks) },
+    { peer: "zx + ControlMaster", goal: 0.45, open: (looks) => peers.zx(looks) },
   ];
+  const rows = [];
+  for (const { peer, goal, open } of others)
+    for (const looks of [true, false]) {
+      const b = open(looks);
+      if (typeof b === "string") {
+        if (looks) skipped.push(`S2 against ${peer}: ${b}`);
+        continue;
+      }
+      const measured = await alternate({ pairs, a: () => a.run({ looks }), b });
+      const what = looks ? withLooks : without;
+      rows.push(
+        row({ id: "S2", what, goal, peer: `${peer}, cold, no journal`, measured, note: times(measured) }),
+      );
+    }
+  return rows;
 }
 
-function clean(folder) {
-  rmSync(folder, { recursive: true, force: true });
-  mkdirSync(folder, { recursive: true });
+/** S3: the nodes are 20 ms away. */
+async function measureFar({ folder, pairs, field }) {
+  const far = await openFarField(join(folder, "far-inventory"), field, 20);
+  try {
+    const a = await openProduct({ folder: join(folder, "far"), field: far });
+    const peers = openPeers({ folder: join(folder, "far-peers"), field: far, ...a });
+    const rows = [];
+    for (const looks of [true, false]) {
+      const measured = await alternate({ pairs, a: () => a.run({ looks }), b: peers.bash(looks) });
+      const what = `${looks ? withLooks : without}, a round trip of 20 ms`;
+      rows.push(row({ id: "S3", what, goal: 0.62, peer: cold, measured, note: times(measured) }));
+    }
+    return rows;
+  } finally {
+    far.close();
+  }
 }
 
-function sshConfig(folder, field) {
-  const path = join(folder, "ssh_config");
-  const hosts = field.servers.map(({ address, port }, i) =>
-    [`Host server${i + 1}`, `  HostName ${address}`, `  Port ${port}`].join("\n"),
-  );
-  const all = [
-    "Host *",
-    `  User ${field.user}`,
-    `  IdentityFile ${field.identity}`,
-    "  IdentitiesOnly yes",
-    `  UserKnownHostsFile ${field.knownHosts}`,
-    "  StrictHostKeyChecking yes",
-    "  ControlMaster auto",
-    "  ControlPersist 60",
-    `  ControlPath ${join(field.folder, "cm-%n")}`,
-  ];
-  writeFileSync(path, [...hosts, ...all, ""].join("\n"));
-  return path;
+/** S5: what one step more costs, start and end left out: 120 steps less 12, against masters that are open already. */
+async function measureMargin({ folder, pairs, field, a, peers, skipped }) {
+  const many = await openProduct({ folder: join(folder, "many"), field, steps: 120 });
+  const rows = [];
+  for (const looks of [true, false]) {
+    const warm = peers.bashWarm(looks);
+    const { as, bs } = await takeTurns({
+      pairs,
+      a: async () => perStep(await many.runMeasured({ looks }), await a.runMeasured({ looks }), 108),
+      b: async () => perStep(await warm(), { ms: 0, cpuMs: 0 }, 12),
+    });
+    const step = `one step more (120 less 12), journal on, ${looks ? "with its looks" : "without looks"}`;
+    for (const [of, what, goal] of [
+      ["ms", "wall", 0.4],
+      ["cpuMs", "CPU of the client", 0.25],
+    ]) {
+      const measured = compare(as.map(pick(of)), bs.map(pick(of)));
+      const note = `${measured.a.toFixed(1)} ms against ${measured.b.toFixed(1)} ms`;
+      const peer = "one step of bash over warm ControlMasters";
+      rows.push(row({ id: "S5", what: `${step}: ${what}`, goal, peer, measured, note }));
+    }
+  }
+  skipped.push("S5 with a kept shell on each node: the product keeps none");
+  return rows;
 }
 
-function peerScript(config, files, looks) {
-  const lines = steps.map((n) => {
-    const on = `ssh -F ${config} server${(n % 2) + 1}`;
-    const file = `${files}/step${n}`;
-    if (!looks) return `${on} touch ${file}`;
-    return `${on} test -e ${file} && exit 1\n${on} touch ${file}\n${on} test -e ${file}`;
-  });
-  return ["set -eu", ...lines, ""].join("\n");
+const pick = (of) => (used) => used[of];
+
+function perStep(more, few, steps) {
+  return { ms: (more.ms - few.ms) / steps, cpuMs: (more.cpuMs - few.cpuMs) / steps };
+}
+
+/** S6: what the client itself uses. */
+async function measureUse({ pairs, a, peers }) {
+  const rows = [];
+  for (const looks of [true, false]) {
+    const { as, bs } = await takeTurns({
+      pairs,
+      a: () => a.runMeasured({ looks }),
+      b: peers.bashMeasured(looks),
+    });
+    const measured = compare(as.map(pick("cpuMs")), bs.map(pick("cpuMs")));
+    const what = looks ? withLooks : without;
+    const peer = `${cold}, its masters included`;
+    rows.push(
+      row({ id: "S6", what: `${what}: CPU of the client`, goal: 2, peer, measured, note: times(measured) }),
+      row({
+        id: "S6",
+        what: "the same: memory of the client, MB",
+        goal: 75,
+        peer: "",
+        measured: spread(as.map(pick("rssMB"))),
+        note: "",
+      }),
+    );
+  }
+  return rows;
 }

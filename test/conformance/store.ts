@@ -314,6 +314,56 @@ export function storeSuite(name: string, open: () => Promise<StoreBench>): void 
       });
     });
 
+    describe("holds", () => {
+      const said = (by: string, at: number, what = "cluster ../prod & co") => ({
+        what,
+        by,
+        why: `${by}'s reason`,
+        at,
+      });
+
+      test("one is seen by every runner until it is ended, and may be placed again", async () => {
+        expect(await store.findHolds()).toEqual([]);
+        await store.placeHold(said("ann", 1));
+        await bench.runner(2).placeHold(said("ben", 2, "cloud aws eu-central-1"));
+        const seen = await bench.runner(3).findHolds();
+        expect(seen).toHaveLength(2);
+        expect(seen).toContainEqual(said("ann", 1));
+        await bench.runner(2).endHold(said("ben", 3));
+        expect(await store.findHolds()).toEqual([said("ben", 2, "cloud aws eu-central-1")]);
+        await expect(store.endHold(said("ann", 4))).rejects.toThrow(failing("not-found"));
+        await store.placeHold(said("cid", 5));
+        expect(await store.findHolds()).toContainEqual(said("cid", 5));
+      });
+
+      test("of many who place one at once, one does, and the others are told who", async () => {
+        const tries = await Promise.allSettled(
+          Array.from({ length: 12 }, (_, i) => bench.runner(1 + (i % 4)).placeHold(said(`p${i}`, i))),
+        );
+        const [winner] = await store.findHolds();
+        expect(tries.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
+        for (const one of tries)
+          if (one.status === "rejected")
+            expect(one.reason).toMatchObject({
+              kind: "conflict",
+              message: expect.stringContaining(winner?.why ?? "?") as string,
+            });
+      });
+    });
+
+    test("a listener hears of a message that comes, and of none once it has ended listening", async () => {
+      const writer = await store.create(start, 0, "run1");
+      let heard: () => void = () => undefined;
+      const once = new Promise<void>((resolve) => (heard = resolve));
+      const end = store.listen("run1", () => heard());
+      await bench.runner(2).send("run1", { verb: "pause" });
+      await once;
+      expect(await store.receive("run1")).toEqual([{ verb: "pause" }]);
+      end();
+      expect(() => store.listen("../run1", () => undefined)).toThrow(failing("invalid"));
+      await writer.close();
+    });
+
     test("room on the disk is told before anything was written", async () => {
       expect(await store.freeBytes()).toBeGreaterThan(0);
     });

@@ -53,9 +53,16 @@ async function fourRows(): Promise<void> {
   await writer.close();
 }
 
+/** The same, of a process that died before it could say that it was done. */
+async function fourRowsOfTheDead(): Promise<void> {
+  await fourRows();
+  rmSync(join(bench.folder, "runs/run1/0001.closed"));
+  bench.kill(1);
+}
+
 describe("a torn tail", () => {
   test("cut at every byte of its last row, a journal keeps exactly the others and names the torn one", async () => {
-    await fourRows();
+    await fourRowsOfTheDead();
     const whole = readFileSync(segment(1));
     const store = bench.open();
     const lengths = lines(1).map((line) => line.length + 1);
@@ -70,7 +77,7 @@ describe("a torn tail", () => {
   });
 
   test("cut at any byte at all, the rows before the cut are kept", async () => {
-    await fourRows();
+    await fourRowsOfTheDead();
     const whole = readFileSync(segment(1));
     for (let size = 1; size < whole.length; size += 7) {
       writeFileSync(segment(1), whole.subarray(0, size));
@@ -79,14 +86,14 @@ describe("a torn tail", () => {
     }
   });
 
-  test("cut JSON on a line of its own, and blocks of zeros, are torn too", async () => {
-    await fourRows();
+  test("cut JSON, and blocks of zeros with what was to follow them, are torn too", async () => {
+    await fourRowsOfTheDead();
     const whole = readFileSync(segment(1));
     for (const tail of [
       '{"n":5,"at":17',
-      '{"n":5,"at":17\n',
       "\0".repeat(5000),
-      `\0\0\0\n${lines(1)[3] ?? ""}\n`,
+      `${"\0".repeat(512 - (whole.length % 512))}4,"prev":""}\n${lines(1)[3] ?? ""}\n`,
+      `{"n":5,"at":17`.padEnd(512 - (whole.length % 512), " ") + "\0".repeat(512),
     ]) {
       writeFileSync(segment(1), Buffer.concat([whole, Buffer.from(tail)]));
       const { rows, torn } = await bench.open().read("run1");
@@ -96,7 +103,7 @@ describe("a torn tail", () => {
   });
 
   test("it is never truncated: a takeover goes on from the last whole row in the next segment", async () => {
-    await fourRows();
+    await fourRowsOfTheDead();
     appendFileSync(segment(1), '{"n":5,"at":17');
     const before = readFileSync(segment(1));
     const writer = await bench.open().takeOver("run1", 3);
@@ -116,7 +123,7 @@ describe("a torn tail", () => {
   });
 
   test("a journal without a whole first row is read as empty, listed, and not taken over", async () => {
-    await fourRows();
+    await fourRowsOfTheDead();
     truncateSync(segment(1), 10);
     expect(await bench.open().read("run1")).toMatchObject({
       rows: [],

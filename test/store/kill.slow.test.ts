@@ -2,36 +2,17 @@
 import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
 import { openStore } from "../../src/store/store.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "runbook-kill-"));
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-const root = resolve(import.meta.dirname, "../..");
-// Creates the run or takes it over, then appends lone rows and groups, and says which were acknowledged.
-const child = `
-  import { writeSync } from "node:fs";
-  import { createJiti } from "jiti";
-  const { openStore } = await createJiti(${JSON.stringify(`${root}/package.json`)}).import("./src/store/store.ts");
-  const [folder, round] = process.argv.slice(1);
-  const store = openStore(folder, { reserveBytes: 4096 });
-  const at = Number(round);
-  const writer = round === "0" ? await store.create({ kind: "start", body: {} }, at, "run1") : await store.takeOver("run1", at);
-  const tell = ({ n, body }) => writeSync(1, n + " " + body.id + "\\n");
-  for (let i = 0; ; i += 1) {
-    const group = Array.from({ length: i % 3 === 0 ? 1 : 5 }, (_, k) => ({ id: round + "-" + i + "-" + k, text: "x".repeat(i % 700) }));
-    await Promise.all(group.map((body) => writer.append("read", body, at).then(tell)));
-  }
-`;
-
 /** Lets a child append until it has said `lines` things, kills it, and answers with what it said. */
 async function appendAndDie(round: number, lines: number): Promise<readonly string[]> {
-  const process = spawn("node", ["--input-type=module", "-e", child, folder, String(round)], {
-    cwd: root,
-    stdio: ["ignore", "pipe", "pipe"],
-  });
+  const appender = join(import.meta.dirname, "appender.mjs");
+  const process = spawn("node", [appender, folder, String(round)], { stdio: ["ignore", "pipe", "pipe"] });
   let said = "";
   let wrong = "";
   process.stderr.on("data", (bytes: Buffer) => (wrong += bytes.toString()));

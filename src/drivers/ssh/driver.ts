@@ -20,6 +20,7 @@ export { sshConfigReadable } from "./ssh-config.ts";
 
 export function openSsh(options: SshOptions): Shell {
   const fleet = openFleet(options);
+  for (const node of options.warm ?? []) void fleet.connect(node).catch(() => undefined);
   return {
     name: "ssh",
     run: (node, argv, runOptions) => run(fleet, options, node, argv, runOptions),

@@ -22,6 +22,8 @@ export interface SshOptions {
   readonly connectTimeoutMs?: number;
   /** Whether `ssh -G` fills in what the inventory does not say; yes unless told otherwise. */
   readonly useSshConfig?: boolean;
+  /** Nodes to connect to at once, while there is other work to do: what hinders it, the first command tells. */
+  readonly warm?: readonly string[];
 }
 
 export interface Fleet {
