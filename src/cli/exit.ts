@@ -25,8 +25,8 @@ export function codeFor(failure: Failure): number {
 /** One clear message, and never a stack trace: what it is about, what was found and wanted, and what to do. */
 export function complain(thrown: unknown, write: (text: string) => void): number {
   const failure = asFailure(thrown);
-  write(`runbook: ${harmless(failure.message)}\n`);
-  if (failure.hint !== undefined) write(`  ${harmless(failure.hint)}\n`);
+  write(`runbook: ${sentence(failure.message)}\n`);
+  if (failure.hint !== undefined) write(`  ${sentence(failure.hint)}\n`);
   if (failure.kind === "bug")
     write("  this is a mistake of runbook's own: please report it with the command you gave\n");
   return codeFor(failure);
@@ -41,9 +41,17 @@ export function fileTrouble(thrown: unknown): string {
   return code;
 }
 
-/** Text from elsewhere cannot move the cursor or change colours. */
+/** A tab is part of a command that is pasted; in a sentence it would only move what follows. */
+function sentence(text: string): string {
+  return harmless(text).replaceAll("\t", " ");
+}
+
+/** Text from elsewhere cannot move the cursor, change colours or turn the direction of writing. */
 // eslint-disable-next-line no-control-regex -- control characters are what is taken out
-const controls = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g;
+const controls = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 export function harmless(text: string): string {
-  return text.replace(controls, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}`);
+  return text.replace(controls, (sign) => {
+    const code = sign.charCodeAt(0).toString(16);
+    return code.length > 2 ? `\\u${code.padStart(4, "0")}` : `\\x${code.padStart(2, "0")}`;
+  });
 }

@@ -1,5 +1,5 @@
 /** From a runbook's name, or a plan's file, to a plan that can be shown or run. */
-import { readFileSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readFileSync } from "node:fs";
 
 import { Failure } from "../errors.ts";
 import { readParams } from "../runbook/list.ts";
@@ -9,6 +9,7 @@ import type { Context } from "./context.ts";
 import { fileTrouble } from "./exit.ts";
 import { codeCache } from "./home.ts";
 import { loadRunbook } from "./load.ts";
+import { assertHoldsNoSecret } from "./secrets.ts";
 import { digestOf, findRunbook } from "./source.ts";
 import { productVersion } from "./product.ts";
 
@@ -46,29 +47,25 @@ export async function planFor(
     connect: context.connect,
     setting,
   });
+  assertHoldsNoSecret(plan, process.env);
   return { plan, runbook };
 }
 
-/** A plan file as it was written with --out: whole, of this format, and unchanged. */
-export function readPlanFile(file: string): Plan {
-  let text: string;
-  try {
-    text = readFileSync(file, "utf8");
-  } catch (thrown) {
-    throw new Failure("invalid", `the plan ${file} cannot be read: ${fileTrouble(thrown)}`, {
-      cause: thrown,
-      hint: "write one with `runbook plan NAME --out FILE`",
-    });
-  }
+/**
+ * A plan file as it was written with --out: whole, of this format, and unchanged. Whoever can write it can also make its hash
+ * fit, so one that is run has to be ours; one that is only looked at may be anybody's.
+ */
+export function readPlanFile(file: string, whose: "ours" | "anybody's" = "ours"): Plan {
+  const text = readText(file, whose);
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch (thrown) {
-    throw new Failure(
-      "invalid",
-      `${file} is no plan: it is not JSON (${(thrown as Error).message.split("\n")[0] ?? ""})`,
-      { hint: "write one with `runbook plan NAME --out FILE`" },
-    );
+    // Of its message only the place: the rest repeats what the file holds, which may be another one than was meant.
+    const place = / at position \d+/.exec((thrown as Error).message)?.[0] ?? "";
+    throw new Failure("invalid", `${file} is no plan: it is not JSON${place && ` (${place.trim()})`}`, {
+      hint: "write one with `runbook plan NAME --out FILE`",
+    });
   }
   const plan = value as Plan;
   if (
@@ -92,4 +89,37 @@ export function readPlanFile(file: string): Plan {
       hint: "make the plan again, and have it reviewed",
     });
   return plan;
+}
+
+function readText(file: string, whose: "ours" | "anybody's"): string {
+  try {
+    const fd = openSync(
+      file,
+      whose === "ours" ? constants.O_RDONLY | constants.O_NOFOLLOW : constants.O_RDONLY,
+    );
+    try {
+      if (whose === "ours") assertOurs(file, fstatSync(fd).uid);
+      return readFileSync(fd, "utf8");
+    } finally {
+      closeSync(fd);
+    }
+  } catch (thrown) {
+    if (thrown instanceof Failure) throw thrown;
+    if ((thrown as NodeJS.ErrnoException).code === "ELOOP")
+      throw new Failure("denied", `the plan ${file} is a link, and may lead to another one tomorrow`, {
+        hint: "name the file itself",
+      });
+    throw new Failure("invalid", `the plan ${file} cannot be read: ${fileTrouble(thrown)}`, {
+      cause: thrown,
+      hint: "write one with `runbook plan NAME --out FILE`",
+    });
+  }
+}
+
+function assertOurs(file: string, uid: number): void {
+  const own = process.getuid?.();
+  if (own === undefined || uid === own) return;
+  throw new Failure("denied", `the plan ${file} belongs to user id ${uid}, not to us (${own})`, {
+    hint: "look through it, and run a copy of your own",
+  });
 }

@@ -76,7 +76,7 @@ function headLines({ plan, paint, options }: Page): string[] {
     oneLine(
       `made ${dateAndTime(plan.madeAt, options.zone)} by runbook ${plan.tool}, good until ${dateAndTime(plan.expiresAt, options.zone)}`,
     ),
-    `plan ${plan.hash.slice(0, 12)}, runbook file ${plan.source.sha256.slice(0, 12)}`,
+    oneLine(`plan ${plan.hash.slice(0, 12)}, runbook file ${plan.source.sha256.slice(0, 12)}`),
   ];
 }
 

@@ -1,10 +1,9 @@
-import { writeFileSync } from "node:fs";
-
 import { Failure } from "../errors.ts";
 import { fileTrouble } from "./exit.ts";
 import { openContext, type WorldOptions } from "./context.ts";
 import { forecasts } from "./history.ts";
 import { givenParams, planFor } from "./making.ts";
+import { writePrivate } from "./private-file.ts";
 
 export interface PlanOptions extends WorldOptions {
   readonly param?: readonly string[];
@@ -46,7 +45,7 @@ export async function plan(name: string, cluster: string | undefined, options: P
 
 function writePlan(file: string, text: string): void {
   try {
-    writeFileSync(file, text, { mode: 0o600 });
+    writePrivate(file, text, "over");
   } catch (thrown) {
     throw new Failure("invalid", `--out: ${file} cannot be written: ${fileTrouble(thrown)}`, {
       cause: thrown,

@@ -19,6 +19,7 @@ import { openContext, openPlace, type Context, type Place, type WorldOptions } f
 import { harmless } from "./exit.ts";
 import { lookingPorts } from "./look.ts";
 import { seeRuns, type RunSeen } from "./runs-seen.ts";
+import { concealFor } from "./secrets.ts";
 
 export interface PointShown {
   /** Its name, for `restore --param point=…`. */
@@ -111,7 +112,8 @@ async function keep(
   seen: readonly PointShown[],
 ): Promise<string[]> {
   try {
-    await store.keepPoints(cluster, { seenAt, seen: JSON.parse(JSON.stringify(seen)) as Json });
+    const kept = concealFor("", process.env)(JSON.parse(JSON.stringify(seen)) as Json);
+    await store.keepPoints(cluster, { seenAt, seen: kept });
     return [];
   } catch (thrown) {
     const failure = asFailure(thrown);

@@ -1,11 +1,12 @@
 /** A run as a report to hand on: one file, from the journal alone, in HTML or Markdown. */
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 
 import { Failure } from "../errors.ts";
 import type { Store } from "../ports/store.ts";
 import { openPlaceOf, type WorldOptions } from "./context.ts";
 import { fileTrouble } from "./exit.ts";
 import { forecasts } from "./history.ts";
+import { writePrivate } from "./private-file.ts";
 import { productVersion } from "./product.ts";
 import { readReport, type Report } from "./report-data.ts";
 import { renderHtml } from "./report-html.ts";
@@ -68,7 +69,7 @@ export async function reportOf(
 /** Private, like the journal that it tells of. */
 function writeReport(file: string, text: string, force: boolean): void {
   try {
-    writeFileSync(file, text, { mode: 0o600, flag: force ? "w" : "wx" });
+    writePrivate(file, text, force ? "over" : "new");
   } catch (thrown) {
     if (!force && existsSync(file))
       throw new Failure("invalid", `${file} is there already`, {

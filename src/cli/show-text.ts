@@ -27,7 +27,7 @@ export function showText(rows: readonly Line[], options: ShowTextOptions): strin
   const paint = new Chalk({ level: options.color ? 1 : 0 });
   const start = startOf(rows as never);
   const { plan } = start;
-  const run = options.run ?? holeValues(plan, rows).get("this run") ?? "";
+  const run = oneLine(options.run ?? holeValues(plan, rows).get("this run") ?? "");
   const timeline: string[] = [];
   let view = emptyView(plan, run, options.forecast);
   for (const row of rows) {

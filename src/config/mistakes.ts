@@ -39,6 +39,8 @@ export function findMistakes(yaml: typeof Yaml, text: string): Parsed {
       lineCounter: lines,
       prettyErrors: false,
       stringKeys: true,
+      // Its own check compares every key with every other: of ten thousand keys that takes minutes.
+      uniqueKeys: false,
     });
   } catch (thrown) {
     // Nested so deep that the parser ran out of stack.
@@ -56,6 +58,9 @@ export function findMistakes(yaml: typeof Yaml, text: string): Parsed {
   }
   if (document.contents === null) return failed("is empty; expected `clusters:` with at least one cluster");
   try {
+    const double = findDouble(yaml, document);
+    if (double !== undefined)
+      return failed("not valid YAML: Map keys must be unique", lines.linePos(double).line);
     const value = document.toJS({ maxAliasCount: mostAliases }) as unknown;
     return { value, mistakes: [], lineOf: (path, key) => findLine(yaml, document, lines, path, key) };
   } catch (thrown) {
@@ -63,6 +68,27 @@ export function findMistakes(yaml: typeof Yaml, text: string): Parsed {
       return failed(`has aliases that grow too large (${thrown.message})`);
     return failed(`cannot be read as YAML: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
   }
+}
+
+/** Where a key stands for the second time in its mapping. */
+function findDouble(yaml: typeof Yaml, document: Yaml.Document.Parsed): number | undefined {
+  let found: number | undefined;
+  yaml.visit(document, {
+    Map: (_, { items }) => {
+      const seen = new Set<string>();
+      for (const { key } of items) {
+        const text = yaml.isScalar(key) ? String(key.value) : undefined;
+        if (text === undefined) continue;
+        if (seen.has(text)) {
+          found = startOf(yaml, key);
+          return yaml.visit.BREAK;
+        }
+        seen.add(text);
+      }
+      return undefined;
+    },
+  });
+  return found;
 }
 
 /** Keys that the schema does not know, at any depth, with what was probably meant. */

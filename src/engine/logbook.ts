@@ -38,7 +38,13 @@ export interface Logbook {
   onChange: (line: Line) => void;
 }
 
-export function openLogbook(machine: Machine, journal: JournalWriter, clock: Clock): Logbook {
+/** `conceal` takes secrets out of what is kept and shown; the machine moves by what really was. */
+export function openLogbook(
+  machine: Machine,
+  journal: JournalWriter,
+  clock: Clock,
+  conceal: <T>(body: T) => T = (body) => body,
+): Logbook {
   const told = fold(machine, journal.rows());
   const lost: Line[] = [];
   let broken: Failure | undefined;
@@ -66,13 +72,13 @@ export function openLogbook(machine: Machine, journal: JournalWriter, clock: Clo
     tasks: () => told.position.tasks,
     note: ({ type, ...body }) => logbook.write(type, body),
     write: (kind, body) => {
-      const line = { at: Math.round(clock.now()), kind, body };
+      const line = { at: Math.round(clock.now()), kind, body: conceal(body) };
       put(line);
       take(told, machine, kind, JSON.parse(JSON.stringify(body)) as typeof body, line.at);
       logbook.lines.push(line);
       logbook.onChange(line);
     },
-    tell: (kind, body) => logbook.onChange({ at: Math.round(clock.now()), kind, body }),
+    tell: (kind, body) => logbook.onChange({ at: Math.round(clock.now()), kind, body: conceal(body) }),
     synced: async () => {
       if (broken) throw broken;
       await last;

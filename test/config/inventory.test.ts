@@ -147,9 +147,9 @@ describe("a broken inventory is refused with file, line, what was expected and w
     expect(failure.hint).toContain("`runbook init`");
   });
 
-  test("a file of more than 1 MiB is not read", async () => {
-    const failure = await refusal(readInventory(written("large.yaml", "#".repeat(2 ** 20 + 1))));
-    expect(failure.message).toContain("1048577 bytes");
+  test("a file of more than 256 KiB is not read", async () => {
+    const failure = await refusal(readInventory(written("large.yaml", "#".repeat(2 ** 18 + 1))));
+    expect(failure.message).toContain("262145 bytes");
   });
 
   test("a folder, and text that is not UTF-8, are refused", async () => {

@@ -100,9 +100,12 @@ export async function openCalls(settings: AwsSettings): Promise<Calls> {
           }
         : asHandler(settings.requestHandler),
   });
-  const secrets = [settings.credentials?.secretAccessKey, settings.credentials?.sessionToken].filter(
-    (secret): secret is string => secret !== undefined && secret !== "",
-  );
+  const secrets = secretsOf(settings.credentials);
+  // Asked only when EC2 has answered: then they are at hand, and nothing is looked for anew.
+  const secretsInUse = async (thrown: unknown): Promise<readonly string[]> =>
+    thrown instanceof sdk.EC2ServiceException
+      ? secretsOf(await client.config.credentials().catch(() => undefined))
+      : secrets;
 
   const callOf = ({ operation, ids }: About, write: boolean): Call => ({
     about: ids.length === 0 ? operation : `${operation} of ${ids.join(", ")}`,
@@ -119,8 +122,8 @@ export async function openCalls(settings: AwsSettings): Promise<Calls> {
   ): Promise<T> =>
     bounded(settings.clock, call, limitMs, signal, (abortSignal) =>
       send(client, { abortSignal, requestTimeout: limitMs }),
-    ).catch((thrown: unknown) => {
-      throw translate(thrown, call);
+    ).catch(async (thrown: unknown) => {
+      throw translate(thrown, { ...call, secrets: await secretsInUse(thrown) });
     });
 
   const calls: Calls = {
@@ -152,6 +155,12 @@ export async function openCalls(settings: AwsSettings): Promise<Calls> {
     close: () => (settings.requestHandler === undefined ? client.destroy() : undefined),
   };
   return calls;
+}
+
+function secretsOf(credentials: AwsSettings["credentials"]): readonly string[] {
+  return [credentials?.secretAccessKey, credentials?.sessionToken].filter(
+    (secret): secret is string => secret !== undefined && secret !== "",
+  );
 }
 
 // Given as a reason, since an abort without one makes an error with a stack, for nobody.

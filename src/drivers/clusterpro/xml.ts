@@ -117,7 +117,7 @@ function unescape(text: string, refuse: (wrong: string) => Failure): string {
       ? parseInt(number[1] ?? number[2] ?? "", number[1] === undefined ? 10 : 16)
       : undefined;
     if (end !== "" && code !== undefined && code > 0 && code <= 0x10ffff) return String.fromCodePoint(code);
-    const known = end === "" ? undefined : entities[name];
+    const known = end !== "" && Object.hasOwn(entities, name) ? entities[name] : undefined;
     if (known === undefined) throw refuse(`entity ${whole} is not accepted`);
     return known;
   });

@@ -104,7 +104,8 @@ export function parseTried(output: Uint8Array, node: string): Tried {
   const second = output.indexOf(10, first + 1);
   const word = decode(output.slice(0, first)).trim();
   const bytes = Number(decode(output.slice(first + 1, second)).trim() || Number.NaN);
-  if (first < 0 || second < 0 || !Number.isSafeInteger(bytes) || !/^(\d{1,3}|unable)$/.test(word))
+  const short = output.length < second + 1 + bytes;
+  if (first < 0 || second < 0 || short || !Number.isSafeInteger(bytes) || !/^(\d{1,3}|unable)$/.test(word))
     throw new Failure("invalid", `${node} tells of something tried in words that cannot be read`, {
       answer: { text: decode(output.slice(0, 500)) },
     });

@@ -124,7 +124,8 @@ export function parseHook(output: Uint8Array, node: string): HookEnd {
   const text = new TextDecoder().decode(output);
   const [word = "", ...rest] = text.split("\n");
   const said = lastLines(rest);
-  if (/^\d{1,3}$/.test(word)) return { how: "ended", code: Number(word), said };
+  // Where the first line has no end, the rest of the number may be missing.
+  if (/^\d{1,3}$/.test(word) && rest.length > 0) return { how: "ended", code: Number(word), said };
   if (word === "over") return { how: "over", code: undefined, said };
   if (word === "unable") return { how: "unable", code: undefined, said };
   if (word === "lost") return { how: "unable", code: undefined, said: ["its end was never seen"] };

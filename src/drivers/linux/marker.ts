@@ -124,6 +124,8 @@ export function parseMarker(output: string): MarkerState {
         ? "its fence file is missing or empty"
         : `its fence file holds ${JSON.stringify(fence.slice(0, 100))}`,
     );
+  // Of a line without its end nobody can tell whether it is a whole number: a marker would look long expired.
+  if (owner.length === 0) return unreadable("what was read of it ends in the middle");
   if (!/^\d{1,12}$/.test(now) || !/^\d{1,12}$/.test(expires))
     return unreadable(
       `its expiry ${JSON.stringify(expires.slice(0, 100))} or the node's time ${JSON.stringify(now.slice(0, 100))} is no number`,

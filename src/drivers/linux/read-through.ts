@@ -134,7 +134,8 @@ export function parseDiskWrites(
 ): { readonly written: number; readonly discarded: number | undefined } {
   const numbers = said.trim().split(/\s+/).map(Number);
   const written = numbers[6];
-  if (written === undefined || numbers.some((each) => !Number.isInteger(each)))
+  // No kernel tells of fewer than eleven; where the line was cut, so may the number be.
+  if (written === undefined || numbers.length < 11 || numbers.some((each) => !Number.isSafeInteger(each)))
     throw new Failure("invalid", `${node} counts the writes to a disk in words that cannot be read`, {
       answer: { text: said.slice(0, 500) },
     });
