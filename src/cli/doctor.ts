@@ -27,8 +27,11 @@ export async function doctor(
     readonly runbook: string;
     readonly param?: readonly string[];
     readonly json?: boolean;
+    readonly policy?: string | true;
   },
 ): Promise<number> {
+  if (options.policy !== undefined)
+    return (await import("./policy.ts")).policy(options.policy, cluster, options);
   const runbook = await loadRunbook(findRunbook(options.runbook, process.cwd()), codeCache());
   const params = readParams(runbook, givenParams(options.param));
   const context = await openContext(options, cluster);

@@ -3,6 +3,7 @@ import type { CloudDriver } from "../ports/cloud.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { ClusterDriver } from "../ports/cluster-manager.ts";
 import type { NodesDriver } from "../ports/nodes.ts";
+import type { CloudScope, NodeRight, PolicyStatement } from "../ports/rights.ts";
 import type { Shell } from "../ports/shell.ts";
 
 export interface Given {
@@ -28,4 +29,20 @@ export interface CloudSettings {
 
 export const clouds: { readonly [name: string]: (settings: CloudSettings) => Promise<CloudDriver> } = {
   aws: async (settings) => (await import("./aws/driver.ts")).openAws(settings),
+};
+
+/** What the methods of each driver need, by their names: for `runbook doctor --policy`. */
+export const cloudRights: {
+  readonly [name: string]: () => Promise<
+    (methods: readonly string[], scope: CloudScope) => readonly PolicyStatement[]
+  >;
+} = {
+  aws: async () => (await import("./aws/policy.ts")).statementsFor,
+};
+
+export const nodeRights: {
+  readonly [name: string]: () => Promise<{ readonly [method: string]: NodeRight }>;
+} = {
+  clusterpro: async () => (await import("./clusterpro/rights.ts")).nodeRights,
+  linux: async () => (await import("./linux/rights.ts")).nodeRights,
 };

@@ -59,6 +59,7 @@ import {
   volumeAt,
   type NewVolume,
 } from "./cloud-volumes.ts";
+import type { Policy } from "./iam.ts";
 import type { Content, CutTruth, Hardware, Heart, PowerListener } from "./world.ts";
 
 export { CloudError, labAccessKey } from "./cloud-model.ts";
@@ -74,6 +75,8 @@ export class Cloud implements Hardware {
   readonly settings: CloudSettings;
   /** Operations that are refused with UnauthorizedOperation. */
   readonly denied: Set<string>;
+  /** What the caller may do; everything without. */
+  policy: Policy | undefined;
   /** Keys that cannot be used: a volume with one fails after the call that made it. */
   readonly badKeys = new Set<string>();
   readonly fastRestores: FastRestores;

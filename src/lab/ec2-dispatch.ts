@@ -12,6 +12,7 @@ import { flagParam, unflatten, type Params } from "./ec2-query.ts";
 import { reads } from "./ec2-reads.ts";
 import { refuseUnknown, writes } from "./ec2-writes.ts";
 import { errorXml, replyXml } from "./ec2-xml.ts";
+import { authorize } from "./iam.ts";
 
 export interface Ec2Reply {
   readonly status: number;
@@ -51,6 +52,7 @@ export function handleEc2(cloud: Cloud, form: URLSearchParams, auth: Ec2Auth): E
     const { DryRun: _dryRun, ...params } = unflatten(form);
     const dryRun = isDryRun(form);
     for (const needed of [name, ...(operation.needs?.(params) ?? [])]) checkRight(cloud, needed);
+    authorize(cloud, name, params);
     refuseUnknown(params, operation.params);
     const act = operation.prepare({ cloud, params });
     if (dryRun)

@@ -67,10 +67,18 @@ export async function upload(
   if (out.code !== 0) throw commandFailure(node, `writing ${path}`, out);
 }
 
+const downloadScript = '[ -e "$1" ] || exit 44; exec cat "$1"';
+export const downloadArgv = (path: string): readonly string[] => [
+  "sh",
+  "-c",
+  downloadScript,
+  "runbook-download",
+  path,
+];
+
 /** A file's bytes, or undefined if it is not there. */
 export async function download(shell: Shell, node: string, path: string): Promise<Uint8Array | undefined> {
-  const script = '[ -e "$1" ] || exit 44; exec cat "$1"';
-  const out = await shell.run(node, ["sh", "-c", script, "runbook-download", path], { timeoutMs: 60_000 });
+  const out = await shell.run(node, downloadArgv(path), { timeoutMs: 60_000 });
   if (out.code === 44) return undefined;
   if (out.code !== 0) throw commandFailure(node, `reading ${path}`, out);
   return out.stdout;
@@ -125,6 +133,7 @@ export async function findJob(shell: Shell, node: string, name: string): Promise
   if (out.code === 47) return { state: "lost" };
   if (out.code !== 0) throw commandFailure(node, `asking for job ${name}`, out);
   const [code = "", ...rest] = text(out.stdout).split("\n");
+  if (!/^\d{1,3}$/.test(code)) throw commandFailure(node, `asking for job ${name}`, out);
   return { state: "ended", code: Number(code), output: rest.join("\n") };
 }
 

@@ -16,7 +16,7 @@ import { assertNoOpenRun } from "./preflight.ts";
 import { check, minutes, step, type Step, type World } from "./step.ts";
 
 /** After this long no call of a dead run can still be under way. */
-const longestCallSeconds =
+export const longestCallSeconds =
   Math.max(
     ...[clusterContract, cloudContract, nodesContract].flatMap((contract) =>
       Object.values(contract).map((terms) => (terms.kind === "write" ? terms.limitMs : 0)),

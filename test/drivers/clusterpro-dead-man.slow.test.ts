@@ -292,6 +292,7 @@ describe("arming", () => {
     ["a timer that does not tick", () => stub("systemd-run", "exit 1"), {}, 77],
     ["another boot", () => put("boot_id", "another\n"), {}, 78],
     ["half of the script", () => undefined, { input: "#!/bin/sh\nd=1\n" }, 79],
+    ["another script", () => undefined, { input: "id\n" }, 79],
     ["another run's timer", () => arm({ run: "r0" }), {}, 76],
     ["its own timer that fired", async () => (await arm(), mkdirSync(folder("fired"))), {}, 80],
   ])("fails for %s", async (_, prepare, args, code) => {
@@ -367,6 +368,7 @@ describe("without an init system's timers", () => {
       "mv",
       "sh",
       "setsid",
+      "sha256sum",
       "printf",
     ])
       writeFileSync(join(base, "bin", name), `#!/bin/sh\nexec /usr/bin/${name} "$@"\n`, { mode: 0o755 });

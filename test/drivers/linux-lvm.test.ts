@@ -82,7 +82,7 @@ describe("what LVM reports", () => {
       shell: shell((argv) => {
         if (argv.startsWith("pvs ")) return [0, report("pv", [{ pv_name: "/dev/sdb", vg_name: "vg_md1" }])];
         if (argv.startsWith("lvs ")) return [0, report("lv", [lv])];
-        if (argv.startsWith("readlink ")) return [0, argv.endsWith(` ${dm}`) ? "/dev/dm-3\n" : ""];
+        if (argv.endsWith(" runbook-mapped")) return [0, `${dm} /dev/dm-3\n`];
         return [45, ""];
       }),
     });

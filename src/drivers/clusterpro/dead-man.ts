@@ -16,6 +16,8 @@
  *
  * Plain POSIX sh with the few commands that every node has, no awk, no sed: each line must be easy to be sure of.
  */
+import { createHash } from "node:crypto";
+
 import { Failure } from "../../errors.ts";
 import { markerFolder } from "../../ports/shell.ts";
 import type { DeadManState } from "../../ports/cluster-manager.ts";
@@ -40,7 +42,6 @@ export const deadManPlaces: DeadManPlaces = {
 
 const unit = "runbook-dead-man";
 const tickSeconds = 10;
-const lastLine = "# end of the dead-man script";
 
 /** What the timer runs at each tick. */
 export const deadManScript = (places: DeadManPlaces = deadManPlaces): string => `#!/bin/sh
@@ -203,11 +204,11 @@ main() {
 }
 
 main
-${lastLine}
 `;
 
 /**
- * Arms it. Arguments: run, boot id, node, peer, seconds, number of groups, groups…, mirrors…; the script is its input.
+ * Arms it. The script is held against its digest: who may give this command must not be able to have root run another one,
+ * and one that came in part is found out too. Arguments: run, boot id, node, peer, seconds, number of groups, groups…, mirrors…; the script is its input.
  * Doing it again with the same arguments only moves the hour, without a gap; with others it replaces what the same run
  * armed, and keeps `peer-red`, which cannot be seen again while the peer is off.
  */
@@ -222,7 +223,8 @@ after=$1; shift
 groups=$1; shift
 mkdir -p '${places.folder.slice(0, places.folder.lastIndexOf("/"))}' || exit 1
 cat > "$d.script"
-if ! grep -q -x -F '${lastLine}' "$d.script"; then say "the script came in part"; exit ${codes.cutScript}; fi
+sum=$(sha256sum < "$d.script" | cut -c1-64)
+if [ "$sum" != ${digestOf(deadManScript(places))} ]; then say "the script came in part, or is another one"; exit ${codes.cutScript}; fi
 if [ "$(cat '${places.bootIdFile}')" != "$boot" ]; then say "the node was booted since $boot"; exit ${codes.booted}; fi
 same=no
 if [ -e "$d/run" ]; then
@@ -289,6 +291,8 @@ const ticking =
   `if [ "$(systemctl is-active ${unit}.timer 2> /dev/null)" = active ]; then ticking=yes\n` +
   `elif [ -e "$d/loop" ] && kill -0 "$(cat "$d/loop")" 2> /dev/null; then ticking=yes; fi\n`;
 
+const digestOf = (text: string) => createHash("sha256").update(text).digest("hex");
+
 /** Arguments: run, seconds. */
 export const renewScript = (places: DeadManPlaces = deadManPlaces): string => `d='${places.folder}'
 if [ ! -e "$d/run" ]; then echo "runbook: there is no dead-man timer" >&2; exit ${codes.none}; fi
@@ -342,10 +346,14 @@ export function parseDeadMan(output: string, node: string): DeadManState {
       },
     );
   };
+  const yesOrNo = (line: string | undefined, key: string) => {
+    const word = value(line, key);
+    return word === "yes" || word === "no" ? word : value(undefined, `${key} yes or no`);
+  };
   const seconds = value(due, "due");
   const sameBoot = value(set, "set") === value(now, "now");
-  const armed = sameBoot && value(ticks, "ticking") === "yes" && /^\d+$/.test(seconds);
-  const state = value(fired, "fired") === "yes" ? "fired" : armed ? "armed" : "dead";
+  const armed = sameBoot && yesOrNo(ticks, "ticking") === "yes" && /^\d+$/.test(seconds);
+  const state = yesOrNo(fired, "fired") === "yes" ? "fired" : armed ? "armed" : "dead";
   return {
     run: value(run, "run"),
     state,

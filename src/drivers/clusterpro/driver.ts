@@ -4,8 +4,8 @@
  * To grant: root, or `sudo -n` for these (all under /opt/nec/clusterpro/bin, by `env` with a path of our own):
  *   clpstat, clpmdstat, clpgrp, clpmonctrl, clpmdctrl, clpcl, clpbackup.sh, clprestore.sh, clpcfset, clpcfctrl,
  *   clpsvcctrl.sh, systemctl, systemd-run, journalctl, and sh for the scripts of the fence, of the settings and of the
- *   dead-man timer; reading /opt/nec/clusterpro/etc/clp.conf. Since a granted `sh` is all of root,
- *   `(root) NOPASSWD: ALL` for the run's own user says the same more honestly.
+ *   dead-man timer; reading /opt/nec/clusterpro/etc/clp.conf. The exact lines are printed by `runbook doctor --policy`
+ *   (rights.ts); a list with wildcards would be all of root, since `sh` is among them.
  * Seen: output of X 4.3 (mirror commands), 5.0, 5.3 and 6.0 (clpstat, clp.conf), from public sources; X 4.3 is the
  *   oldest with clpbackup.sh, clprestore.sh and clpcfset.
  * Quirks: exit statuses are not enough, the state is read after every write (reference clusterpro 1.1). Some commands
@@ -215,13 +215,31 @@ export function openClusterpro({ shell }: { readonly shell: Shell; readonly cloc
   };
 }
 
+/** What systemctl(1) says to `is-enabled` and `is-active`. */
+const unitWords = new Set([
+  ...[
+    "enabled",
+    "enabled-runtime",
+    "linked",
+    "linked-runtime",
+    "alias",
+    "masked",
+    "masked-runtime",
+    "static",
+  ],
+  ...["indirect", "disabled", "generated", "transient", "bad", "not-found"],
+  ...["active", "reloading", "refreshing", "inactive", "failed", "activating", "deactivating", "maintenance"],
+  "unknown",
+]);
+
 /** One word for each unit, in the order asked; systemctl exits non-zero for most of them. */
 function words(output: string, node: string): readonly string[] {
   const found = output
     .split("\n")
     .map((line) => line.trim())
     .filter(Boolean);
-  if (found.length === commands.units.length) return found;
+  // A word that is none of systemd's is no answer: a unit would look stopped that runs.
+  if (found.length === commands.units.length && found.every((word) => unitWords.has(word))) return found;
   throw new Failure(
     "invalid",
     `systemctl on ${node} did not answer for each of ${commands.units.join(", ")}`,

@@ -12,70 +12,18 @@
 import { Failure, invariant } from "../../errors.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { NodeRequest } from "../../ports/driver.ts";
-import {
-  hooksFolder,
-  readingsFolder,
-  type NodesDriver,
-  type NodesReads,
-  type NodesWrites,
-} from "../../ports/nodes.ts";
-import { commandFailure, fenced, fencedOutCode, text, type Output, type Shell } from "../../ports/shell.ts";
-import { columns, linkedPaths, oldestColumns, olderColumns, parseBlockDevices } from "./block-devices.ts";
-import {
-  assertDrillPath,
-  checkScript,
-  clearScript,
-  findTriedScript,
-  judgeLog,
-  logArgv,
-  mountScript,
-  neverTried,
-  parseMounts,
-  parseTried,
-  unmountScript,
-} from "./drill.ts";
-import { assertHookPath, findHookScript, hookArgs, neverRun, parseHook, runHookScript } from "./hook.ts";
-import {
-  assertDrillGroup,
-  devicesFileScript,
-  hideScript,
-  importScript,
-  keepScript,
-  lvsArgv,
-  noDevicesFile,
-  linksIn,
-  parseLvm,
-  pvsArgv,
-  showScript,
-  withRealPaths,
-} from "./lvm.ts";
-import {
-  adoptScript,
-  findScript,
-  markerCodes,
-  markerFailure,
-  parseMarker,
-  releaseScript,
-  renewScript,
-  takeOverScript,
-  takeScript,
-} from "./marker.ts";
-import {
-  assertReadingPath,
-  listReadingsScript,
-  parseDiskWrites,
-  parseReadings,
-  startReadingScript,
-  stopReadingsScript,
-} from "./read-through.ts";
+import type { NodesDriver, NodesReads } from "../../ports/nodes.ts";
+import { commandFailure, fencedOutCode, text, type Output, type Shell } from "../../ports/shell.ts";
+import { linkedPaths, parseBlockDevices } from "./block-devices.ts";
+import * as commands from "./commands.ts";
+import { judgeLog, logArgv, neverTried, parseMounts, parseTried } from "./drill.ts";
+import { assertHookPath, neverRun, parseHook } from "./hook.ts";
+import { linksIn, lvsArgv, noDevicesFile, parseLvm, pvsArgv, withRealPaths } from "./lvm.ts";
+import { markerCodes, markerFailure, parseMarker } from "./marker.ts";
+import { assertReadingPath, parseDiskWrites, parseReadings } from "./read-through.ts";
+import { inEnvironment, requests, wireArgv } from "./requests.ts";
 
 const readTimeoutMs = 30_000;
-const noFuser = 43;
-
-// fuser answers for the file system below a folder, so a folder that is no mount point would list half the node.
-const holdersScript =
-  `grep -q -F " $1 " /proc/mounts || exit 0; command -v fuser > /dev/null 2>&1 || exit ${noFuser}; ` +
-  `for pid in $(fuser -m "$1" 2> /dev/null); do echo "$pid $(cat "/proc/$pid/comm" 2> /dev/null)"; done; exit 0`;
 
 export function openLinux({ shell }: { readonly shell: Shell; readonly clock: Clock }): NodesDriver {
   const ask = (node: string, argv: readonly string[]): Promise<Output> =>
@@ -90,11 +38,7 @@ export function openLinux({ shell }: { readonly shell: Shell; readonly clock: Cl
 
   const reads: NodesReads = {
     async getBoot(node) {
-      const said = await read(node, "reading the boot id", [
-        "cat",
-        "/proc/sys/kernel/random/boot_id",
-        "/proc/uptime",
-      ]);
+      const said = await read(node, "reading the boot id", commands.boot());
       const [bootId = "", uptime = ""] = said.split("\n");
       const seconds = /^\d+(\.\d+)?(?=\s|$)/.exec(uptime)?.[0];
       if (!/^[0-9a-f-]{36}$/.test(bootId) || seconds === undefined)
@@ -106,7 +50,7 @@ export function openLinux({ shell }: { readonly shell: Shell; readonly clock: Cl
     },
 
     async getMachineId(node) {
-      const id = (await read(node, "reading the machine id", ["cat", "/etc/machine-id"])).trim();
+      const id = (await read(node, "reading the machine id", commands.machineId())).trim();
       if (/^[0-9a-f]{32}$/.test(id)) return id;
       throw new Failure(
         "invalid",
@@ -125,15 +69,10 @@ export function openLinux({ shell }: { readonly shell: Shell; readonly clock: Cl
     },
 
     async listBlockDevices(node) {
-      const forms = [
-        ["-J", "-b", "-o", columns],
-        ["-J", "-b", "-o", olderColumns],
-        ["-J", "-b", "-p", "-o", oldestColumns],
-      ];
-      let out = await ask(node, ["lsblk", ...(forms[0] ?? [])]);
-      for (const form of forms.slice(1)) {
-        if (out.code !== 0 && /unknown column/i.test(text(out.stderr)))
-          out = await ask(node, ["lsblk", ...form]);
+      const [newest = [], ...older] = commands.blockDevices();
+      let out = await ask(node, newest);
+      for (const form of older) {
+        if (out.code !== 0 && /unknown column/i.test(text(out.stderr))) out = await ask(node, form);
       }
       if (out.code !== 0) throw commandFailure(node, "listing block devices", out);
       const devices = parseBlockDevices(text(out.stdout), node);
@@ -146,7 +85,7 @@ export function openLinux({ shell }: { readonly shell: Shell; readonly clock: Cl
     async resolvePath({ node, path }) {
       if (!path.startsWith("/"))
         throw new Failure("invalid", `${JSON.stringify(path)} is not an absolute path`);
-      const out = await ask(node, ["readlink", "-e", path]);
+      const out = await ask(node, commands.realPaths([path]));
       const found = text(out.stdout).trim();
       if (out.code === 0 && found.startsWith("/")) return found;
       if (out.code === 1 && found === "" && !/denied/i.test(text(out.stderr))) return undefined;
@@ -154,14 +93,14 @@ export function openLinux({ shell }: { readonly shell: Shell; readonly clock: Cl
     },
 
     async listHolders({ node, mountPoint }) {
-      const out = await ask(node, ["sh", "-c", holdersScript, "runbook-holders", mountPoint]);
-      if (out.code === noFuser) return listHoldersByLinks(node, mountPoint);
+      const out = await ask(node, commands.holders(mountPoint));
+      if (out.code === commands.noFuser) return listHoldersByLinks(node, mountPoint);
       if (out.code !== 0) throw commandFailure(node, `listing the holders of ${mountPoint}`, out);
       return holderLines(text(out.stdout));
     },
 
     async getMarker(node) {
-      const out = await ask(node, ["sh", "-c", findScript(), "runbook-find-marker"]);
+      const out = await ask(node, commands.findMarker());
       if (out.code === 0) return parseMarker(text(out.stdout));
       if (out.code !== markerCodes.none) throw commandFailure(node, "reading the marker", out);
       // To somebody who may not look, what is there looks like nothing.
@@ -171,11 +110,11 @@ export function openLinux({ shell }: { readonly shell: Shell; readonly clock: Cl
     },
 
     async listMounts(node) {
-      return parseMounts(await read(node, "listing mounts", ["cat", "/proc/mounts"]));
+      return parseMounts(await read(node, "listing mounts", commands.mounts()));
     },
 
     async getFileSystem({ node, device }) {
-      const out = await ask(node, ["blkid", "-p", "-o", "value", "-s", "TYPE", device]);
+      const out = await ask(node, commands.fileSystem(device));
       const type = text(out.stdout).trim();
       // blkid(8): 2 where nothing is recognized.
       if (out.code === 2 || (out.code === 0 && type === ""))
@@ -203,7 +142,7 @@ export function openLinux({ shell }: { readonly shell: Shell; readonly clock: Cl
       if (physical.code === 127) return undefined;
       if (physical.code !== 0) throw commandFailure(node, "listing physical volumes", physical);
       const logical = await read(node, "listing logical volumes", lvsArgv);
-      const listed = await ask(node, ["sh", "-c", devicesFileScript, "runbook-lvm-devices"]);
+      const listed = await ask(node, commands.lvmDevices());
       if (listed.code !== 0 && listed.code !== noDevicesFile)
         throw commandFailure(node, "reading LVM's devices file", listed);
       const seen = parseLvm(node, text(physical.stdout), logical, text(listed.stdout), listed.code === 0);
@@ -211,7 +150,7 @@ export function openLinux({ shell }: { readonly shell: Shell; readonly clock: Cl
     },
 
     async findTried({ node, folder, name }) {
-      const out = await ask(node, ["sh", "-c", findTriedScript, "runbook-find-tried", folder, name]);
+      const out = await ask(node, commands.findTried(folder, name));
       if (out.code === neverTried) return undefined;
       if (out.code !== 0) throw commandFailure(node, `looking what became of ${name}`, out);
       return parseTried(out.stdout, node);
@@ -219,7 +158,7 @@ export function openLinux({ shell }: { readonly shell: Shell; readonly clock: Cl
 
     async findHook({ node, run, name }) {
       assertHookPath(run, name);
-      const out = await ask(node, ["sh", "-c", findHookScript, "runbook-find-hook", hooksFolder, run, name]);
+      const out = await ask(node, commands.findHook(run, name));
       if (out.code === neverRun) return undefined;
       if (out.code !== 0) throw commandFailure(node, `looking how the hook ${name} ended`, out);
       return parseHook(out.stdout, node);
@@ -229,28 +168,40 @@ export function openLinux({ shell }: { readonly shell: Shell; readonly clock: Cl
       const name = device.slice(device.lastIndexOf("/") + 1);
       assertReadingPath(name);
       return parseDiskWrites(
-        await read(node, `counting the writes to ${device}`, ["cat", `/sys/class/block/${name}/stat`]),
+        await read(node, `counting the writes to ${device}`, commands.diskWrites(name)),
         node,
       );
     },
 
     async listReadings({ node, run }) {
       assertReadingPath(run);
-      const argv = ["sh", "-c", listReadingsScript, "runbook-list-readings", readingsFolder, run];
-      return parseReadings(await read(node, "looking how far the reading is", argv), node);
+      return parseReadings(
+        await read(node, "looking how far the reading is", commands.listReadings(run)),
+        node,
+      );
     },
   };
 
-  /** What the kernel calls each of these paths. */
+  /** What the kernel calls each of these paths; nearly all of them are the device mapper's. */
   async function realPaths(node: string, paths: readonly string[]): Promise<ReadonlyMap<string, string>> {
     const links = [...new Set(paths)];
     if (links.length === 0) return new Map();
-    const real = (await read(node, "resolving device paths", ["readlink", "-e", ...links]))
-      .trim()
-      .split("\n");
-    if (real.length !== links.length)
-      throw new Failure("invalid", `readlink on ${node} did not answer for each of ${links.join(", ")}`);
-    return new Map(links.map((link, i) => [link, real[i] ?? link]));
+    const known = links.some((link) => link.startsWith("/dev/mapper/"))
+      ? await findMapped(node)
+      : new Map<string, string>();
+    const others = links.filter((link) => !known.has(link));
+    if (others.length === 0) return known;
+    const real = (await read(node, "resolving device paths", commands.realPaths(others))).trim().split("\n");
+    if (real.length !== others.length)
+      throw new Failure("invalid", `readlink on ${node} did not answer for each of ${others.join(", ")}`);
+    return new Map([...known, ...others.map((link, i) => [link, real[i] ?? link] as const)]);
+  }
+
+  async function findMapped(node: string): Promise<ReadonlyMap<string, string>> {
+    const said = await read(node, "listing the device mapper's links", commands.mapped());
+    return new Map(
+      [...said.matchAll(/^(\/dev\/\S+) (\/dev\/\S+)$/gm)].map(([, link = "", path = ""]) => [link, path]),
+    );
   }
 
   async function listHoldersByLinks(node: string, mountPoint: string): Promise<readonly string[]> {
@@ -327,83 +278,8 @@ export function openLinux({ shell }: { readonly shell: Shell; readonly clock: Cl
   };
 }
 
-const inEnvironment = (argv: readonly string[]) => [
-  "env",
-  "LC_ALL=C",
-  "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
-  ...argv,
-];
-
-const unfenced: readonly string[] = ["nodes.takeMarker", "nodes.adoptMarker", "nodes.takeOverMarker"];
-
-/** Before the marker is taken or adopted there is no fence that could be checked. */
-function wireArgv(request: NodeRequest, fence: string | undefined): readonly string[] {
-  const argv = inEnvironment(request.argv);
-  return fence === undefined || unfenced.includes(request.verb) ? argv : fenced(fence, argv);
-}
-
 const fencedOut = (out: Output) =>
   out.code === fencedOutCode && text(out.stderr).startsWith("runbook: the marker");
-
-const on = (
-  node: string,
-  verb: keyof NodesWrites,
-  script: string,
-  ...args: readonly string[]
-): NodeRequest => ({
-  to: "node",
-  verb: `nodes.${verb}`,
-  node,
-  argv: ["sh", "-c", script, `runbook-${verb}`, ...args],
-});
-
-const requests: NodesDriver["requests"] = {
-  takeMarker: ({ node, run, owner, fence, seconds }) =>
-    on(node, "takeMarker", takeScript(), run, fence, owner, String(seconds)),
-  adoptMarker: ({ node, run, owner, fence, seconds }) =>
-    on(node, "adoptMarker", adoptScript(), run, fence, owner, String(seconds)),
-  takeOverMarker: ({ node, run, owner, fence, seconds, from, expiredSeconds }) => {
-    const args = [run, fence, owner, String(seconds), from, String(expiredSeconds)];
-    return on(node, "takeOverMarker", takeOverScript(), ...args);
-  },
-  renewMarker: ({ node, run, fence, seconds }) =>
-    on(node, "renewMarker", renewScript(), run, fence, String(seconds)),
-  releaseMarker: ({ node, run }) => on(node, "releaseMarker", releaseScript(), run),
-  mountVolume: ({ node, folder, name, how, device }) => {
-    assertDrillPath(folder, name);
-    return on(node, "mountVolume", mountScript, folder, name, how, device);
-  },
-  unmountVolume: ({ node, folder, name }) => {
-    assertDrillPath(folder, name);
-    return on(node, "unmountVolume", unmountScript, folder, name);
-  },
-  runCheck: ({ node, folder, name, user, seconds, at, argv }) => {
-    assertDrillPath(folder, name);
-    return on(node, "runCheck", checkScript, folder, name, user, String(seconds), at, ...argv);
-  },
-  runHook: ({ node, ...hook }) => on(node, "runHook", runHookScript, ...hookArgs(hook)),
-  startReading: ({ node, run, name, boot, device, sizeBytes }) => {
-    assertReadingPath(run, name);
-    const args = [readingsFolder, run, name, boot, String(sizeBytes), device];
-    return on(node, "startReading", startReadingScript, ...args);
-  },
-  stopReadings: ({ node, run }) => {
-    assertReadingPath(run);
-    return on(node, "stopReadings", stopReadingsScript, readingsFolder, run);
-  },
-  showToLvm: ({ node, device }) => on(node, "showToLvm", showScript, device),
-  keepLvmEntries: ({ node, entries }) => on(node, "keepLvmEntries", keepScript, entries),
-  hideFromLvm: ({ node, device }) => on(node, "hideFromLvm", hideScript, device),
-  importVolumeGroup: ({ node, device, name }) => {
-    assertDrillGroup(name);
-    return on(node, "importVolumeGroup", importScript, device, name);
-  },
-  clearFolder: ({ node, folder }) => {
-    assertDrillPath(folder, "all");
-    return on(node, "clearFolder", clearScript, folder);
-  },
-  reboot: ({ node }) => ({ to: "node", verb: "nodes.reboot", node, argv: ["shutdown", "-r", "now"] }),
-};
 
 function holderLines(output: string): readonly string[] {
   return output
