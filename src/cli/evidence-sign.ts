@@ -1,10 +1,10 @@
-/** Signatures over a bundle's SHA256SUMS, by OpenSSH's own ssh-keygen: a program and its arguments, never a shell. */
-import { spawnSync } from "node:child_process";
+/** Signatures over a bundle's SHA256SUMS. */
 import { chmodSync } from "node:fs";
 import { join, resolve } from "node:path";
 
 import { Failure } from "../errors.ts";
 import { signatureFile, sumsFile } from "./evidence-contents.ts";
+import { keygen } from "./ssh-keygen.ts";
 
 /** What a signature is for: one that was made for something else does not count here. */
 const purpose = "runbook-evidence";
@@ -57,24 +57,4 @@ export function isAsWritten(signature: Buffer): boolean {
   const body = text.slice(begin.length, text.length - end.length);
   const again = Buffer.from(body, "base64").toString("base64");
   return body === again.replace(/.{1,70}/g, "$&\n");
-}
-
-function keygen(
-  argv: readonly string[],
-  given: { readonly cwd?: string; readonly input?: Buffer },
-): { readonly status: number | null; readonly said: string } {
-  const { status, stdout, stderr, error } = spawnSync("ssh-keygen", argv, {
-    ...given,
-    stdio: [given.input === undefined ? "inherit" : "pipe", "pipe", "pipe"],
-    encoding: "utf8",
-  });
-  if ((error as NodeJS.ErrnoException | undefined)?.code === "ENOENT")
-    throw new Failure("precondition", "signatures need ssh-keygen, which is not in $PATH", {
-      cause: error,
-      hint: "install OpenSSH's client, 8.2 or later",
-    });
-  if (error !== undefined && status === null)
-    throw new Failure("unavailable", `ssh-keygen could not be run: ${error.message}`, { cause: error });
-  const lines = `${stderr}\n${stdout}`.split("\n").map((line) => line.trim());
-  return { status, said: lines.find((line) => line !== "") ?? `it ended with ${String(status)}` };
 }

@@ -25,6 +25,7 @@ import {
   type StagingEntry,
 } from "./drills.ts";
 import { withoutGaps } from "./gaps.ts";
+import { finishApprovals, type ApprovalEntry } from "./approvals.ts";
 import { findHookContradictions, finishHook } from "./hooks.ts";
 import { inventorySchema, type InventoryFile } from "./schema.ts";
 
@@ -52,6 +53,8 @@ export interface ClusterEntry {
   readonly restore?: { readonly checks: readonly DrillCheck[] };
   /** Own commands around the phases of the procedures, in the file's order. */
   readonly hooks?: readonly HookSetting[];
+  /** How many people must have signed a plan before it is run here. */
+  readonly approvals?: ApprovalEntry;
   /** How old the newest backup, and the newest drill that passed, may become (`status --check`). */
   readonly backupEveryMs?: number;
   readonly drillEveryMs?: number;
@@ -161,7 +164,8 @@ export function pickCluster(inventory: Inventory, name?: string): ClusterEntry {
   });
 }
 
-const largestBytes = 2 ** 20;
+/** For hundreds of clusters; a reader of YAML takes seconds for much more. */
+const largestBytes = 2 ** 18;
 
 async function readText(file: string): Promise<string> {
   try {
@@ -272,6 +276,7 @@ function finish(file: string, value: InventoryFile): Inventory {
         staging: staging && finishStaging(staging),
         hooks: cluster.hooks?.map(finishHook),
         restore: restore && { checks: restore.checks.map(finishCheck) },
+        approvals: cluster.approvals && finishApprovals(cluster.approvals, (path) => absolute(file, path)),
         backupEveryMs: durationMs(cluster.backupEvery),
         drillEveryMs: durationMs(cluster.drillEvery),
       }),
@@ -293,32 +298,45 @@ function finishNode(
   name: string,
   entry: InventoryFile["clusters"][string]["nodes"][string],
 ): NodeEntry {
-  const absolute = (path: string | undefined): string | undefined =>
-    path === undefined
-      ? undefined
-      : path === "~" || path.startsWith("~/")
-        ? join(homedir(), path.slice(1))
-        : resolve(dirname(file), path);
   const { identity, knownHosts, ...rest } = entry;
-  return withoutGaps({ name, ...rest, identity: absolute(identity), knownHosts: absolute(knownHosts) });
+  return withoutGaps({
+    name,
+    ...rest,
+    identity: identity === undefined ? undefined : absolute(file, identity),
+    knownHosts: knownHosts === undefined ? undefined : absolute(file, knownHosts),
+  });
 }
+
+/** A path of the inventory: below the home folder, or relative to the file. */
+function absolute(file: string, path: string): string {
+  return path === "~" || path.startsWith("~/")
+    ? join(homedir(), path.slice(1))
+    : resolve(dirname(file), path);
+}
+
+const mostShown = 20;
+/** To find a line takes a walk through the file, which ten thousand mistakes are not worth. */
+const mostPlaced = 200;
 
 function withLines(
   mistakes: readonly Mistake[],
   lineOf: (path: readonly PathPart[], key: boolean) => number,
 ): Mistake[] {
-  const placed = mistakes.map((mistake) => ({
+  const placed = mistakes.slice(0, mostPlaced).map((mistake) => ({
     ...mistake,
     line: lineOf(mistake.path, mistake.atKey === true),
   }));
-  return placed.sort((a, b) => a.line - b.line);
+  return [...placed.sort((a, b) => a.line - b.line), ...mistakes.slice(mostPlaced)];
 }
 
-const mostShown = 20;
+/** A key is text from outside, too: one with blanks or signs that are not seen stands in quotes, never on a line of its own. */
+function showKey(part: PathPart): string {
+  return /^[^\p{C}\p{Z}]{1,63}$/u.test(String(part)) ? String(part) : show(part);
+}
 
 function refuse(file: string, mistakes: readonly Mistake[]): Failure {
   const lines = mistakes.slice(0, mostShown).map(({ path, what, line }) => {
-    const where = path.length === 0 ? "" : ` ${path.join(".")}:`;
+    const where = path.length === 0 ? "" : ` ${path.map(showKey).join(".")}:`;
     return `${file}:${line ?? 1}:${where} ${what}`;
   });
   if (mistakes.length > mostShown) lines.push(`and ${mistakes.length - mostShown} more`);

@@ -4,6 +4,7 @@
  */
 import type * as Valibot from "valibot";
 
+import { approvalSchema } from "./approvals.ts";
 import { hookSchema } from "./hooks.ts";
 
 /** valibot is handed in, because it is loaded only when an inventory is read. */
@@ -136,6 +137,7 @@ export function inventorySchema(v: typeof Valibot) {
       restore: v.optional(
         v.object({ checks: v.pipe(v.array(drillCheck, checks), v.minLength(1, checks)) }, mapping),
       ),
+      approvals: v.optional(approvalSchema(v)),
       backupEvery: duration,
       drillEvery: duration,
     },

@@ -3,14 +3,18 @@ import { Failure } from "../errors.ts";
 import { factDifferences, hashOf, type Plan } from "../runbook/plan.ts";
 import { settingFor, type Setting } from "../runbook/world.ts";
 import type { Runbook } from "../runbook/step.ts";
-import { engineFormat, startOf, type StartBody } from "./start-row.ts";
+import { engineFormat, startOf, type Approval, type StartBody } from "./start-row.ts";
 import { openWalk, type Walk, type WalkArgs } from "./walk.ts";
 
 type Common = Omit<WalkArgs, "journal" | "plan" | "runbook">;
 
 /** Takes the lease, writes the first row, and stands ready to go. Failure `conflict` if another run holds the cluster. */
 export async function startRun(
-  args: Common & { readonly plan: Plan; readonly runbook: Runbook },
+  args: Common & {
+    readonly plan: Plan;
+    readonly runbook: Runbook;
+    readonly approvals?: readonly Approval[];
+  },
 ): Promise<Walk> {
   const { plan, setting, store, clock } = args;
   if (hashOf(plan) !== plan.hash)
@@ -31,11 +35,13 @@ export async function startRun(
     { run, owner: args.owner, since: now, expiresAt: now + settled.settings.leaseMinutes * 60_000 },
     now,
   );
+  await assertNotHeld(args, run);
   const body: StartBody = {
     format: engineFormat,
     plan,
     owner: args.owner,
     onFailure: args.onFailure,
+    ...(args.approvals && args.approvals.length > 0 && { approvals: args.approvals }),
   };
   const journal = await store.create(
     { kind: "start", body: JSON.parse(JSON.stringify(body)) as never },
@@ -43,6 +49,17 @@ export async function startRun(
     run,
   );
   return openWalk({ ...args, setting: settled, journal });
+}
+
+/** Asked under the lease: whoever holds the cluster now and saw no run of ours begin can be sure that none will. */
+async function assertNotHeld({ setting, store }: Common, run: string): Promise<void> {
+  const [hold] = await setting.house.findHolds();
+  if (!hold) return;
+  await store.releaseLease(setting.clusterName, run);
+  const { what, by, why, at } = hold;
+  throw new Failure("precondition", `${what} is held by ${by} since ${new Date(at).toISOString()}: ${why}`, {
+    hint: "nothing new begins there until `runbook hold --end --why …`",
+  });
 }
 
 /** Takes a run over: the next segment is ours, whoever held it before can no longer write. */

@@ -5,11 +5,27 @@ import type { Plan } from "../runbook/plan.ts";
 
 export const engineFormat = 1;
 
+/** Somebody's signed word that this plan may be run. */
+export interface Approval {
+  readonly by: string;
+  readonly why: string;
+  /** Milliseconds since the epoch. */
+  readonly at: number;
+  readonly until: number;
+  /** The key's fingerprint. */
+  readonly key: string;
+  /** The text that was signed, and its signature as ssh-keygen wrote it. */
+  readonly statement: string;
+  readonly signature: string;
+}
+
 export interface StartBody {
   readonly format: number;
   readonly plan: Plan;
   readonly owner: string;
   readonly onFailure: "give-back" | "hold";
+  /** Those that were asked for and counted. */
+  readonly approvals?: readonly Approval[];
 }
 
 /** Read with care: it may come from another version or another hand. */

@@ -60,6 +60,10 @@ export interface House {
     }[]
   >;
   freeBytes(): Promise<number | undefined>;
+  /** Who wants nothing new to begin on this cluster or in its cloud, and why. */
+  findHolds(): Promise<
+    readonly { readonly what: string; readonly by: string; readonly why: string; readonly at: number }[]
+  >;
 }
 
 export interface Settings {
