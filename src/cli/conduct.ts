@@ -7,6 +7,7 @@ import { reachableIn, type Context } from "./context.ts";
 import { complain, exitCodes, harmless } from "./exit.ts";
 import type { ByHandOptions } from "./by-hand.ts";
 import { openScreen, type Screen } from "./screen.ts";
+import { concealFor } from "./secrets.ts";
 
 type Common = Omit<WalkArgs, "journal" | "plan" | "runbook" | "setting">;
 
@@ -24,9 +25,12 @@ export async function conduct(
     owner: context.owner,
     clock: context.clock,
     mask: context.mask,
+    conceal: concealFor(JSON.stringify(plan), process.env),
     onFailure: options.onFailure,
     onLine: (line) => screen.line(line),
-    ...(screen.interactive && { ask: (question: Question): Promise<Reply> => screen.ask(question) }),
+    ...(screen.interactive && {
+      ask: (question: Question, signal: AbortSignal): Promise<Reply> => screen.ask(question, signal),
+    }),
   };
   const walk = await open(common);
   screen.begin(walk.run, walk.logbook);

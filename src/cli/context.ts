@@ -16,11 +16,14 @@ import type { Params } from "../runbook/step.ts";
 import type { Setting } from "../runbook/world.ts";
 import { runbookHome } from "./home.ts";
 import { openRunsOn } from "./runs-seen.ts";
+import { maskSecrets } from "./secrets.ts";
 
 export interface WorldOptions {
   readonly lab?: boolean;
   readonly pace?: string;
   readonly inventory?: string;
+  /** Connects to the cluster's nodes at once: for commands that speak to all of them in any case. */
+  readonly warm?: boolean;
 }
 
 /** Where runs are kept, and on which clock they happen: all that looking at runs needs. */
@@ -88,6 +91,30 @@ export async function openPlaceOf(run: string, options: WorldOptions): Promise<P
   return (await has(inTheLab)) ? inTheLab : place;
 }
 
+/** What a hold on the cloud of a cluster is about: all clusters of this region. */
+export function cloudHeld({ cloud }: Pick<ClusterEntry, "cloud">): string {
+  return `cloud ${cloud.driver} ${cloud.region}`;
+}
+
+export function clusterHeld({ name }: Pick<ClusterEntry, "name">): string {
+  return `cluster ${name}`;
+}
+
+/** What the inventory says of a cluster. */
+export async function entryOf(
+  place: Place,
+  options: WorldOptions,
+  clusterName: string | undefined,
+): Promise<ClusterEntry> {
+  return (await inventoryAnd(place, options, clusterName)).cluster;
+}
+
+async function inventoryAnd(place: Place, options: WorldOptions, clusterName: string | undefined) {
+  const inventory = place.lab ? await labInventory(place.home) : await readUsersInventory(options);
+  const { pickCluster } = await import("../config/inventory.ts");
+  return { inventory, pickCluster, cluster: pickCluster(inventory, clusterName) };
+}
+
 export async function openContext(
   options: WorldOptions,
   clusterName: string | undefined,
@@ -95,13 +122,12 @@ export async function openContext(
 ): Promise<Context> {
   const at = place ?? (await openPlace(options));
   const { clock } = at;
-  const inventory = at.lab ? await labInventory(at.home) : await readUsersInventory(options);
-  const { pickCluster } = await import("../config/inventory.ts");
-  const cluster = pickCluster(inventory, clusterName);
+  const { inventory, pickCluster, cluster } = await inventoryAnd(at, options, clusterName);
   const opened = await openDrivers(at, {
     manager: cluster.manager,
     cloud: cluster.cloud,
     nodes: reachableIn(cluster),
+    ...(options.warm === true && { warm: Object.keys(cluster.nodes) }),
   });
   const origin = cluster.staging && pickCluster(inventory, cluster.staging.of);
   const production =
@@ -134,6 +160,10 @@ export async function openContext(
       house: {
         findOpenRuns: () => openRunsOn(at.store, cluster.name),
         freeBytes: () => at.store.freeBytes(),
+        findHolds: async () => {
+          const about = [clusterHeld(cluster), cloudHeld(cluster)];
+          return (await at.store.findHolds()).filter(({ what }) => about.includes(what));
+        },
       },
       clock,
     }),
@@ -149,6 +179,7 @@ export interface Reached {
   readonly cloud: ClusterEntry["cloud"];
   /** Looked up at each call, so that one may be added later. */
   readonly nodes: { readonly [name: string]: SshNode };
+  readonly warm?: readonly string[];
 }
 
 export interface Opened {
@@ -167,6 +198,7 @@ export async function openDrivers({ lab, pace, clock }: Place, to: Reached): Pro
   const shell = openSsh({
     nodes: to.nodes,
     clock: limits,
+    ...(to.warm && { warm: to.warm }),
     // In the lab a minute lasts a second or less: a dead node must be noticed in the same measure.
     ...(lab && {
       keepaliveMs: Math.max(200, 5_000 / pace),
@@ -315,14 +347,4 @@ export function paceOf(options: WorldOptions): { pace?: number } {
       hint: "60 makes a minute of the lab a second",
     });
   return { pace };
-}
-
-/** Takes the values of secrets out of whatever is kept or shown: those that the environment holds. */
-export function maskSecrets(env: NodeJS.ProcessEnv): (text: string) => string {
-  const secrets = Object.entries(env)
-    .filter(
-      ([name, value]) => /SECRET|TOKEN|PASSWORD|PASSPHRASE|PRIVATE/i.test(name) && (value?.length ?? 0) >= 6,
-    )
-    .map(([, value]) => value ?? "");
-  return (text) => secrets.reduce((masked, secret) => masked.replaceAll(secret, "(secret)"), text);
 }

@@ -3,6 +3,7 @@ import { Command, CommanderError, Option } from "commander";
 
 import { complain, exitCodes, exitHelp } from "./exit.ts";
 import { productVersion } from "./product.ts";
+import { guardStreams } from "./secrets.ts";
 
 const inLab = () =>
   new Option("--lab", "use the lab: an emulated cluster and cloud; it is started if none is up");
@@ -29,6 +30,15 @@ const onFailure = (otherwise?: string) => {
   return otherwise === undefined ? option.default("give-back") : option.default(undefined, otherwise);
 };
 const yes = () => new Option("--yes", 'answer "go on?" with yes; no check is ever skipped');
+
+const tellHelp = `
+Verbs:
+  pause      nothing new begins; what is under way lands, and the dead-man timer runs down
+  resume     goes on after a pause
+  retry      a failed step is tried again; skip leaves it out, where it may be
+  approve    the step that waits for a yes has it
+  give-back  everything is given back, the service first
+  stop       the run is left as it is, to be resumed later`;
 
 type Action = (...args: never[]) => Promise<number>;
 
@@ -96,6 +106,12 @@ async function build(argv: readonly string[]): Promise<Command> {
     .addOption(
       new Option("--runbook <name>", "the runbook whose checks are played").default("backup-standby"),
     )
+    .addOption(
+      new Option(
+        "--policy [runbooks]",
+        "print the least rights that these runbooks need, commas between their names; all without",
+      ),
+    )
     .addOption(params())
     .addOption(inLab())
     .addOption(pace())
@@ -117,6 +133,12 @@ async function build(argv: readonly string[]): Promise<Command> {
     .command("run <runbook-or-plan> [cluster]")
     .description("run a runbook, or a plan that was written with --out")
     .addOption(params())
+    .addOption(
+      new Option(
+        "--approval <file>",
+        "an approval that does not lie beside the plan; may be given again",
+      ).argParser((value: string, before: string[] | undefined) => [...(before ?? []), value]),
+    )
     .addOption(onFailure())
     .addOption(yes())
     .addOption(inLab())
@@ -124,6 +146,14 @@ async function build(argv: readonly string[]): Promise<Command> {
     .addOption(inventory())
     .addOption(json())
     .action(act(async () => (await import("./run.ts")).run));
+  program
+    .command("approve <plan>")
+    .description("sign a plan file with your SSH key, so that it may be run")
+    .addOption(new Option("--key <file>", "the private key, or the public half of one that the agent holds"))
+    .addOption(new Option("--as <name>", "your name as the inventory's file of allowed signers has it"))
+    .addOption(new Option("--why <text>", "the reason; it is needed, and kept"))
+    .addOption(new Option("--hours <n>", "for how long the approval is good (else 24)"))
+    .action(act(async () => (await import("./approve.ts")).approve));
   program
     .command("drill [point] [cluster]")
     .description(
@@ -168,6 +198,24 @@ async function build(argv: readonly string[]): Promise<Command> {
     .addOption(inventory())
     .addOption(json())
     .action(act(async () => (await import("./resume.ts")).undo));
+  program
+    .command("tell <run> <verb>")
+    .description("say a word to a run that is at work in another terminal")
+    .addHelpText("after", () => tellHelp)
+    .addOption(new Option("--why <text>", "the reason; it is needed, and kept"))
+    .addOption(new Option("--wait <seconds>", "how long to wait for the answer (else 30)"))
+    .addOption(inLab())
+    .action(act(async () => (await import("./tell.ts")).tell));
+  program
+    .command("hold [cluster]")
+    .description("let nothing new begin on a cluster, or in its cloud; without --why, list what is held")
+    .addOption(new Option("--why <text>", "the reason; it is needed, and kept"))
+    .addOption(new Option("--cloud", "hold the cluster's cloud: its region, for every cluster in it"))
+    .addOption(new Option("--end", "end the hold"))
+    .addOption(inLab())
+    .addOption(inventory())
+    .addOption(json())
+    .action(act(async () => (await import("./hold.ts")).hold));
   program
     .command("runs")
     .description("all runs, newest first")
@@ -272,6 +320,14 @@ function pointToHelp(command: Command, words: string): void {
   command.showHelpAfterError(`  \`${words} --help\` lists what it takes`);
   for (const inner of command.commands) pointToHelp(inner, `${words} ${inner.name()}`);
 }
+
+guardStreams([process.stdout, process.stderr], process.env);
+
+// What nobody caught is told like everything else, without a stack, and never ends as "given back" (Node's own 1).
+process.on("uncaughtException", (thrown) => {
+  complain(thrown, (text) => process.stderr.write(text));
+  process.exit(exitCodes.stuck);
+});
 
 // A reader that leaves early (`| head -1`) must not stop a run, nor make it look like a mistake of ours: what a run
 // printed can be had again from its journal. Any other trouble with the output is told, where that is still possible.

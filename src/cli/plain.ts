@@ -48,6 +48,10 @@ function tell(line: Line, view: View): string | undefined {
       return `✗ ${title}: ${because(body["trouble"])}`;
     case "verb":
       return tellVerb(body);
+    case "told":
+      return body["heeded"] === true
+        ? tellVerb(body)
+        : `${tellVerb(body)}; not heeded: ${textOf(body["reason"]) ?? ""}`;
     case "undone":
       return body["already"] === true
         ? `↩ ${title}: nothing to give back${over(view, at)}${also(toldIn(body))}`

@@ -20,6 +20,7 @@ export function render(view: View, width: number, now: number, options: RenderOp
   const rows = listLines(view, width, now, paint);
   const foot = [
     ...meterLines(view, width, now, paint),
+    ...pauseLines(view, width, paint),
     ...questionLines(view, width, paint),
     ...endLines(view, width, paint),
   ];
@@ -196,6 +197,15 @@ function meterLines(view: View, width: number, now: number, paint: ChalkInstance
     if (!exposed.open) return [paint.dim(text)];
     return [what === "service" ? paint.red.bold(text) : paint.yellow.bold(text)];
   });
+}
+
+function pauseLines({ paused, run, end }: View, width: number, paint: ChalkInstance): string[] {
+  if (!paused || end) return [];
+  const text = `‖ paused by ${paused.by}: ${paused.why}`;
+  return [
+    ...wrap(oneLine(text), width).map((line) => paint.yellow(line)),
+    ...wrap(`it goes on with \`runbook tell ${run} resume --why …\``, width, "  "),
+  ];
 }
 
 function questionLines(view: View, width: number, paint: ChalkInstance): string[] {

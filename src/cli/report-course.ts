@@ -58,6 +58,16 @@ export interface Course {
   readonly gaps: readonly Gap[];
   readonly runners: readonly Runner[];
   readonly exposures: readonly Exposed[];
+  readonly spent: Spent;
+}
+
+/** Milliseconds. Waiting for a person is no fault of the procedure, and no measure of it. */
+export interface Spent {
+  readonly working: number;
+  /** A question stood, or the run was paused, and nothing else was under way. */
+  readonly waiting: number;
+  /** Nobody was at work. */
+  readonly nobody: number;
 }
 
 export function courseOf(rows: readonly ReportRow[], plan: Plan, run: string, forecast: Forecast): Course {
@@ -71,6 +81,7 @@ export function courseOf(rows: readonly ReportRow[], plan: Plan, run: string, fo
   const gaps: Gap[] = [];
   const runners: Runner[] = [];
   const ends = new Map<string, Pick<Exposed, "endedBy" | "endedHow">>();
+  const spent = { working: 0, waiting: 0, nobody: 0 };
 
   const close = (key: string, at: number) => {
     const under = open.get(key);
@@ -93,7 +104,10 @@ export function courseOf(rows: readonly ReportRow[], plan: Plan, run: string, fo
     const before = rows[i - 1];
     const runner = runnerOf(row, i);
     if (runner) runners.push(runner);
-    if (runner && before && runner.because === undefined) {
+    const isGap = runner !== undefined && before !== undefined && runner.because === undefined;
+    if (before)
+      spent[isGap ? "nobody" : isWaiting(view) ? "waiting" : "working"] += Math.max(0, row.at - before.at);
+    if (isGap) {
       gaps.push({ from: before.at, to: Math.max(before.at, row.at), why: gapAfter(before) });
       for (const key of [...open.keys()]) close(key, before.at);
     }
@@ -123,6 +137,7 @@ export function courseOf(rows: readonly ReportRow[], plan: Plan, run: string, fo
     firstAt,
     gaps,
     runners,
+    spent,
     exposures: view.exposures.map((exposure) => ({
       ...exposure,
       ...(ends.get(nameOf(exposure)) ?? { endedBy: undefined, endedHow: undefined }),
@@ -136,6 +151,12 @@ function phaseOf(view: View, { state, key }: StepView): Phase | undefined {
     return state;
   const asked = view.question?.units.some((unit) => unit.key === key) === true;
   return state === "waiting for you" || (state === "failed" && asked) ? "waiting" : undefined;
+}
+
+function isWaiting({ question, paused, steps, calls }: View): boolean {
+  if (paused) return Object.keys(calls).length === 0 && !steps.some(({ state }) => state === "settling");
+  const asked = question !== undefined || steps.some(({ state }) => state === "waiting for you");
+  return asked && !steps.some((step) => isActive(step) && step.state !== "waiting for you");
 }
 
 function runnerOf({ kind, body, at }: ReportRow, i: number): Runner | undefined {

@@ -2,7 +2,7 @@
  * What a report says of a run, as data: read from the journal's rows and from nothing else. Every number stands in the
  * journal, or is a difference of two that do.
  */
-import { startOf } from "../engine/start-row.ts";
+import { startOf, type Approval } from "../engine/start-row.ts";
 import type { Plan } from "../runbook/plan.ts";
 import { toldIn, type Exposure, type StepKind } from "../runbook/step.ts";
 import { commandsFor } from "./by-hand.ts";
@@ -13,6 +13,7 @@ import {
   type Gap,
   type ReportRow,
   type Runner,
+  type Spent,
   type Stretch,
   type Try,
 } from "./report-course.ts";
@@ -61,6 +62,8 @@ export interface Report {
   };
   readonly runners: readonly Runner[];
   readonly gaps: readonly Gap[];
+  /** Where the time from the first to the last row went. */
+  readonly spent: Spent;
   readonly exposures: readonly ExposureTold[];
   readonly steps: readonly StepTold[];
   readonly failures: readonly FailureTold[];
@@ -136,6 +139,8 @@ export interface Decision {
   readonly why: string;
   /** Nobody was asked: what the run was started with decided. */
   readonly policy: boolean;
+  /** Why it was not heeded; undefined if it was. */
+  readonly refused?: string;
 }
 
 /** What a person has to bring back: the commands work when pasted. */
@@ -198,6 +203,7 @@ export function readReport(rows: readonly ReportRow[], given: ReportGiven): Repo
     },
     runners: course.runners,
     gaps: course.gaps,
+    spent: course.spent,
     exposures: exposuresOf(view, course, lastAt),
     steps,
     failures: alike(view.failures),
@@ -326,7 +332,17 @@ function decisionsOf(rows: readonly ReportRow[]): readonly Decision[] {
       const by = textOf(from["by"]) ?? "unknown";
       return [{ at, row: i + 1, verb, by, why: textOf(from["why"]) ?? "", policy: by === "runbook" }];
     };
+    if (kind === "start" && Array.isArray(body["approvals"]))
+      return (body["approvals"] as readonly Approval[]).flatMap((approval) =>
+        told("approve", { ...approval }).map((decision) => ({ ...decision, at: approval.at })),
+      );
     if (kind === "verb") return told(textOf(body["verb"]) ?? "unknown", body);
+    // What was heeded is told by the row that it led to.
+    if (kind === "told" && body["heeded"] !== true)
+      return told(textOf(body["verb"]) ?? "unknown", body).map((decision) => ({
+        ...decision,
+        refused: textOf(body["reason"]) ?? "",
+      }));
     if (kind === "held") return told("hold", body);
     const found = body["found"] as { readonly by?: unknown; readonly why?: unknown; readonly at?: unknown };
     const approved =

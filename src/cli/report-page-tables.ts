@@ -117,11 +117,16 @@ export function failureBlocks({ report, texts, times, step }: Pen): readonly Blo
 
 export function decisionBlocks({ report, texts, times }: Pen): readonly Block[] {
   const { decision, runner } = texts;
-  const decisions = report.decisions.map(({ at, verb, by, why, policy }): Cell[] => [
+  const decisions = report.decisions.map(({ at, verb, by, why, policy, refused }): Cell[] => [
     { lines: [[times.stamp(at)]] },
     { lines: [[wordOf(decision.verbs, verb)]] },
     { lines: [[policy ? decision.policy : { data: by }]] },
-    { lines: [why === "" ? ["–"] : [{ data: why }]] },
+    {
+      lines: [
+        why === "" ? ["–"] : [{ data: why }],
+        ...(refused === undefined ? [] : [fill(decision.refused, { reason: { data: refused } })]),
+      ],
+    },
   ]);
   let takeovers = 0;
   const runners = report.runners.map(({ by, at, row, because }, i): Cell[] => {

@@ -177,10 +177,10 @@ function factBlocks({ report, texts, times }: Pen): readonly Block[] {
 
 function lastedText(report: Report, texts: ReportTexts, times: Times): Text {
   const all = times.lasting((report.endedAt ?? report.lastAt) - report.startedAt);
-  const alone = report.gaps.reduce((ms, { from, to }) => ms + to - from, 0);
-  const waited = timeWaited(report);
+  const { working, waiting: waited, nobody: alone } = report.spent;
   if (alone === 0 && waited === 0) return [all];
   const parts = [
+    fill(texts.fact.worked, { time: times.lasting(working) }),
     ...(waited > 0 ? [fill(texts.fact.waited, { time: times.lasting(waited) })] : []),
     ...(alone > 0 ? [fill(texts.fact.alone, { time: times.lasting(alone) })] : []),
   ];
@@ -188,20 +188,6 @@ function lastedText(report: Report, texts: ReportTexts, times: Times): Text {
     all,
     parts: parts.flatMap((part, i) => (i > 0 ? [", ", ...part] : part)),
   });
-}
-
-/** Steps that wait side by side wait for one person. */
-function timeWaited({ steps }: Report): number {
-  const waits = steps
-    .flatMap(({ stretches }) => stretches.filter(({ phase }) => phase === "waiting"))
-    .toSorted((a, b) => a.from - b.from);
-  let ms = 0;
-  let reached = Number.NEGATIVE_INFINITY;
-  for (const { from, to } of waits) {
-    ms += Math.max(0, to - Math.max(from, reached));
-    reached = Math.max(reached, to);
-  }
-  return ms;
 }
 
 function timeBlocks(pen: Pen): readonly Block[] {

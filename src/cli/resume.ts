@@ -105,7 +105,7 @@ async function lookFirst(
         ? "the plan has expired"
         : "what the run counted on no longer holds");
   if (back) walk.wantBack(context.owner, why);
-  else walk.wantRetry(context.owner, "runbook resume");
+  else walk.wantOn(context.owner, "runbook resume");
   return undefined;
 }
 

@@ -17,7 +17,8 @@ export interface Screen {
   begin(run: string, logbook: Logbook): void;
   line(line: Line): void;
   say(text: string): void;
-  ask(question: Question): Promise<Reply>;
+  /** Rejects when the signal fires: somebody answered from another terminal. */
+  ask(question: Question, signal: AbortSignal): Promise<Reply>;
   confirm(text: string): Promise<boolean>;
   close(): void;
 }
@@ -56,7 +57,7 @@ export async function openScreen(args: {
         if (text !== undefined) out.write(`${text}\n`);
       }
     },
-    ask: async (question) => {
+    ask: async (question, signal) => {
       view = withQuestion(view, question);
       const choices = question.approval
         ? "(y)es, (g)ive back, (x) stop here"
@@ -65,7 +66,7 @@ export async function openScreen(args: {
         (unit) => `${unit.title}: ${unit.why}${unit.hint === undefined ? "" : `\n  ${unit.hint}`}`,
       );
       for (;;) {
-        const answer = await askLine(live, `${what.join("\n")}\n${choices}? `);
+        const answer = await askLine(live, `${what.join("\n")}\n${choices}? `, signal);
         const verb = verbs[answer.trim().toLowerCase().slice(0, 1)];
         if (verb === undefined || (verb === "skip" && !question.maySkip)) continue;
         if ((verb === "approve") !== question.approval && (verb === "approve" || verb === "retry")) continue;
@@ -86,7 +87,11 @@ const verbs: { readonly [key: string]: Reply["verb"] } = {
 };
 
 /** One line from the person; Ctrl-C at a question means the same as during the run. */
-async function askLine(live: { pause(): void; start(): void } | undefined, prompt: string): Promise<string> {
+async function askLine(
+  live: { pause(): void; start(): void } | undefined,
+  prompt: string,
+  signal?: AbortSignal,
+): Promise<string> {
   live?.pause();
   const lines = createInterface({ input: process.stdin, output: process.stdout });
   // A terminal in raw mode hands Ctrl-C to whoever reads the line; without this, nobody else would hear of it.
@@ -94,8 +99,9 @@ async function askLine(live: { pause(): void; start(): void } | undefined, promp
     if (!process.emit("SIGINT")) process.exit(exitCodes.waiting);
   });
   try {
-    return await lines.question(harmless(prompt));
+    return await (signal ? lines.question(harmless(prompt), { signal }) : lines.question(harmless(prompt)));
   } finally {
+    if (signal?.aborted) process.stdout.write("\n");
     lines.close();
     live?.start();
   }

@@ -1,10 +1,12 @@
 import { compile, stateName } from "../engine/machine.ts";
 import { fold, openExposures } from "../engine/fold.ts";
 import { startOf } from "../engine/start-row.ts";
-import { layOut, unitsOf } from "../runbook/list.ts";
+import { invariant } from "../errors.ts";
+import { layOut, unitsOf, type Unit } from "../runbook/list.ts";
 import { openPlace, openPlaceOf, type WorldOptions } from "./context.ts";
 import { harmless } from "./exit.ts";
 import { codeCache } from "./home.ts";
+import { inWords } from "./hold.ts";
 import { loadRunbook } from "./load.ts";
 import { seeRun, seeRuns, type RunSeen } from "./runs-seen.ts";
 
@@ -31,11 +33,14 @@ export async function status(run: string | undefined, options: StatusOptions): P
     return 0;
   }
   if (told.length === 0) process.stdout.write("nothing is running or waiting\n");
+  const holds = run === undefined ? await store.findHolds() : [];
   for (const seen of told) {
     process.stdout.write(
       `${seen.run}  ${seen.runbook} on ${seen.cluster}: ${seen.state}${seen.holder === undefined ? "" : ` (${seen.holder})`}\n`,
     );
     for (const at of seen.at) process.stdout.write(`  at: ${harmless(at)}\n`);
+    if (seen.lastWord)
+      process.stdout.write(`  ${harmless(`${seen.paused ? "paused; " : ""}${lastSaid(seen.lastWord)}`)}\n`);
     for (const exposure of seen.exposures) {
       const minutes = ((clock.now() - exposure.since) / 60_000).toFixed(1);
       process.stdout.write(
@@ -52,6 +57,7 @@ export async function status(run: string | undefined, options: StatusOptions): P
         `  what is left: \`runbook show ${seen.run}\`; when it is mended: \`runbook undo ${seen.run}\`\n`,
       );
   }
+  for (const hold of holds) process.stdout.write(`${harmless(inWords(hold))}\n`);
   return 0;
 }
 
@@ -68,6 +74,17 @@ export async function runs(options: StatusOptions): Promise<number> {
   return 0;
 }
 
+interface LastWord {
+  readonly verb: string;
+  readonly by: string;
+  readonly why: string;
+  readonly at: number;
+}
+
+function lastSaid({ verb, by, why, at }: LastWord): string {
+  return `last said: ${verb}, by ${by} at ${new Date(at).toISOString()}: ${why}`;
+}
+
 function brief(seen: RunSeen) {
   return {
     run: seen.run,
@@ -81,8 +98,8 @@ function brief(seen: RunSeen) {
   };
 }
 
-async function whereItStands(seen: RunSeen) {
-  if (!seen.start) return { at: [], exposures: [] };
+/** A run's journal, folded by the runbook that it holds. */
+export async function foldRun(seen: RunSeen) {
   const start = startOf(seen.rows);
   const stages = layOut(
     await loadRunbook(start.plan.source, codeCache()),
@@ -92,7 +109,18 @@ async function whereItStands(seen: RunSeen) {
   );
   const machine = compile(stages);
   const told = fold(machine, seen.rows);
-  const context = machine.contextOf(told.position);
+  const units = unitsOf(stages);
+  const unitOf = (key: string): Unit => {
+    const unit = units.find((candidate) => candidate.key === key);
+    invariant(unit, `the run has no step ${key}`);
+    return unit;
+  };
+  return { stages, units, unitOf, machine, told, context: machine.contextOf(told.position) };
+}
+
+async function whereItStands(seen: RunSeen) {
+  if (!seen.start) return { at: [], exposures: [], paused: false };
+  const { stages, units, machine, told, context } = await foldRun(seen);
   const exposures = openExposures(stages, context, told).map(({ unit, what, since }) => ({
     what,
     since,
@@ -101,7 +129,7 @@ async function whereItStands(seen: RunSeen) {
   const at = machine.placesOf(told.position).flatMap((place) => {
     const path = place.split(".");
     const [phase = "", state] = path.slice(-2).reverse();
-    const unit = unitsOf(stages).find(({ key }) =>
+    const unit = units.find(({ key }) =>
       phase === "undoing" ? key === context.list[0] : stateName(key) === state,
     );
     const doing = phases[phase];
@@ -110,7 +138,21 @@ async function whereItStands(seen: RunSeen) {
       ? [`${unit.step.title}${unit.node === undefined ? "" : ` (${unit.node})`}: ${doing}`]
       : [doing];
   });
-  return { at, exposures };
+  const last = seen.rows.findLast(({ kind, body }) => kind === "verb" && body["by"] !== "runbook");
+  const text = (value: unknown) => (typeof value === "string" ? value : "unknown");
+  return {
+    at,
+    exposures,
+    paused: context.paused,
+    ...(last && {
+      lastWord: {
+        verb: text(last.body["verb"]),
+        by: text(last.body["by"]),
+        why: text(last.body["why"]),
+        at: last.at,
+      },
+    }),
+  };
 }
 
 /** What the phases of the machine mean to a person; those that are over are left out. */

@@ -76,6 +76,8 @@ export interface View {
   readonly steps: readonly StepView[];
   readonly exposures: readonly ExposureView[];
   readonly question: QuestionView | undefined;
+  /** Somebody wants nothing new to begin. */
+  readonly paused: { readonly by: string; readonly why: string; readonly at: number } | undefined;
   readonly end: { readonly end: string; readonly at: number; readonly why: string | undefined } | undefined;
   readonly failures: readonly FailureView[];
   /** How long each exposure will last in all, as far as history tells. */
@@ -122,6 +124,7 @@ export function emptyView(plan: Plan, run: string, forecast: Forecast = noHistor
     })),
     exposures: [],
     question: undefined,
+    paused: undefined,
     end: undefined,
     failures: [],
     forecast: {
@@ -164,7 +167,7 @@ function take(view: View, { kind, body, at }: Line): View {
     case "failure":
       return failed(view, unit, at, troubleOf(body["trouble"]));
     case "verb":
-      return spoken(view, textOf(body["verb"]) ?? "", at);
+      return spoken(view, body, at);
     case "undone":
       return closed(
         givenBack(
@@ -241,7 +244,11 @@ function failed(view: View, unit: string, at: number, trouble: Trouble): View {
   return withFailure(changed, unit, titleOf(view, unit), at, trouble);
 }
 
-function spoken(view: View, verb: string, at: number): View {
+function spoken(view: View, body: Line["body"], at: number): View {
+  const verb = textOf(body["verb"]) ?? "";
+  if (verb === "pause")
+    return { ...view, paused: { by: textOf(body["by"]) ?? "unknown", why: textOf(body["why"]) ?? "", at } };
+  if (verb === "resume") return { ...view, paused: undefined };
   const asked = view.question?.units.map((unit) => unit.key) ?? [];
   const answered = { ...view, question: undefined };
   const forAsked = (patch: Partial<StepView>) =>
@@ -249,12 +256,12 @@ function spoken(view: View, verb: string, at: number): View {
   if (verb === "retry")
     return forAsked({ state: "to come", since: undefined, endedAt: undefined, note: undefined });
   if (verb === "skip") return forAsked({ state: "skipped", endedAt: at });
-  if (verb === "give-back") return { ...answered, goingBack: true };
+  if (verb === "give-back") return { ...answered, goingBack: true, paused: undefined };
   if (verb !== "undo") return answered;
   // What holds the nodes was let go, and is taken again (fold.ts).
   const left = view.steps.filter((step) => step.state === "not given back").map((step) => step.key);
   const again = view.begun.includes("holdNodes") ? [...left, "holdNodes"] : left;
-  return { ...answered, end: undefined, goingBack: true, back: orderOf(view).sort(again) };
+  return { ...answered, end: undefined, paused: undefined, goingBack: true, back: orderOf(view).sort(again) };
 }
 
 function notUndone(

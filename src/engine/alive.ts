@@ -27,8 +27,8 @@ export function keepAlive(args: {
   readonly stages: readonly Stage[];
   readonly logbook: Logbook;
   readonly worldFor: Tools["worldFor"];
-  /** While a person is waited for, the timer that brings the service back is left to run down. */
-  readonly questionStands: () => boolean;
+  /** While a person is waited for and the service is out, the timer that brings it back is left to run down. */
+  readonly personWaitedFor: () => boolean;
 }): Alive {
   const { clock, logbook, stages, settings } = args;
   const leaseMs = settings.leaseMinutes * 60_000;
@@ -47,8 +47,10 @@ export function keepAlive(args: {
     });
     leaseUntil = now + leaseMs;
     let hindered: Failure | undefined;
-    for (const unit of activeUnits(stages, logbook.context(), logbook.told)) {
-      if (!unit.step.renew || (unit.key !== "holdNodes" && args.questionStands())) continue;
+    const active = activeUnits(stages, logbook.context(), logbook.told);
+    const runsDown = args.personWaitedFor() && active.some(({ step }) => step.exposes === "service");
+    for (const unit of active) {
+      if (!unit.step.renew || (unit.key !== "holdNodes" && runsDown)) continue;
       try {
         await unit.step.renew(args.worldFor(unit, "forward"), mineOf(logbook.told, unit.key));
       } catch (thrown) {

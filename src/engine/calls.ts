@@ -51,7 +51,9 @@ export function hooksFor(
     fence: guarding.fence,
     ...(signal && { signal }),
     onRead: async (key, answer) => {
-      const text = mask(JSON.stringify(answer ?? null));
+      const text = JSON.stringify(answer ?? null, (_, value: unknown) =>
+        typeof value === "string" ? mask(value) : value,
+      );
       // What moves by itself (percent, uptime, seconds left) is progress: shown, not journaled.
       const steady = JSON.stringify(JSON.parse(text), (name, value: unknown) =>
         moving.has(name) ? undefined : value,
@@ -77,10 +79,12 @@ export function hooksFor(
         throw new Failure("bug", `the plan does not list this for ${unit}: ${requestLine(request)}`, {
           hint: "nothing was sent; look at the plan with `runbook show`, and report this",
         });
-      if (clock.now() > guarding.leaseUntil()) {
+      const awake = () => {
+        if (clock.now() <= guarding.leaseUntil()) return;
         guarding.onSlept();
         throw sleptPast();
-      }
+      };
+      awake();
       const renewal = contract.renewal === true;
       if (direction === "forward" && !renewal && guarding.interrupted())
         throw new Failure("aborted", `${request.verb} was not sent: the operator stopped the run`);
@@ -90,6 +94,9 @@ export function hooksFor(
       if (!logbook.broken())
         await logbook.synced().catch((failure: Failure) => refuseForward(failure, direction, renewal));
       else refuseForward(logbook.broken() as Failure, direction, renewal);
+      // The machine may have slept while the row went to disk. The row stays unanswered: a look settles it.
+      awake();
+      if (!logbook.broken()) journal.assertHeld();
       return n;
     },
     afterWrite: async (n, request, { answer, failure, ms }) => {

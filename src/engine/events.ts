@@ -23,6 +23,8 @@ export type RunEvent =
       readonly unit?: string;
       readonly by: string;
       readonly why: string;
+      /** Of the message that brought it from another terminal. */
+      readonly id?: string;
     }
   | {
       readonly type: "undone";
@@ -42,7 +44,7 @@ export type RunEvent =
       readonly part?: string;
     };
 
-export type Verb = "retry" | "skip" | "give-back" | "undo";
+export type Verb = "retry" | "skip" | "give-back" | "undo" | "pause" | "resume";
 
 export const eventKinds: readonly string[] = [
   "outcome",
@@ -71,6 +73,8 @@ export interface Context {
   /** Units whose intent was written, in order. */
   readonly begun: readonly string[];
   readonly goBack: boolean;
+  /** A person wants nothing new to begin. What is under way lands, and is looked at. */
+  readonly paused: boolean;
   /** Still to be given back, next first; then what could not be. */
   readonly list: readonly string[];
   readonly left: readonly { readonly unit: string; readonly trouble: Trouble }[];
@@ -83,6 +87,7 @@ export const nothing: Context = {
   skipped: [],
   begun: [],
   goBack: false,
+  paused: false,
   list: [],
   left: [],
 };

@@ -29,6 +29,8 @@ export interface Told {
   readonly tries: Map<string, number>;
   readonly doneAt: Map<string, number>;
   readonly undone: Set<string>;
+  /** When a pause last ended: what was waited for meanwhile has its whole time from then. */
+  resumedAt: number;
   /** A stuck run let its marks go and is being given back again: it has to mark the nodes before anything else. */
   unmarked: boolean;
   end: string | undefined;
@@ -44,6 +46,7 @@ export function begin(machine: Machine): Told {
     tries: new Map(),
     doneAt: new Map(),
     undone: new Set(),
+    resumedAt: 0,
     unmarked: false,
     end: undefined,
   };
@@ -74,6 +77,7 @@ export function take(
     if (event.type === "intent" || event.type === "acted") told.actedAt.set(event.unit, at);
     if (event.type === "outcome") told.doneAt.set(event.unit, at);
     if (event.type === "undone") told.undone.add(event.unit);
+    if (event.type === "verb" && event.verb === "resume") told.resumedAt = at;
     if (event.type === "verb" && event.verb === "undo") {
       told.end = undefined;
       // What a run holds while it is at work, it takes again.

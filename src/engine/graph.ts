@@ -143,6 +143,8 @@ const giveBack: Name = { guard: "isGiveBack", action: "turnBack" };
 const names: { readonly [place: string]: Name | undefined } = {
   "run intent 0": { action: "noteIntent" },
   "run verb 0": giveBack,
+  "run verb 1": { guard: "isPause", action: "pause" },
+  "run verb 2": { guard: "isResume", action: "goOn" },
   "stage.work onDone 0": { guard: "isTurnedBack" },
   "stage.work onDone 1": { guard: "areSettled" },
   "stage.asking always 0": { guard: "isTurnedBack" },

@@ -120,6 +120,9 @@ function plainEvent(type: string): string {
   return type === "" ? "at once" : type;
 }
 
+/** Whoever wants everything back does not want to wait with it. */
+const backNow: Partial<Context> = { goBack: true, paused: false };
+
 type Guard = (args: { context: Context; event: RunEvent }) => boolean;
 type Assign = (context: Context, event: RunEvent) => Partial<Context>;
 
@@ -158,7 +161,11 @@ function build(stages: readonly Stage[]): AnyStateMachine {
   );
   const on = {
     intent: { actions: put((context, event) => intentNoted(context, event)) },
-    verb: { guard: isVerb("give-back"), actions: put(() => ({ goBack: true })) },
+    verb: [
+      { guard: isVerb("give-back"), actions: put(() => backNow) },
+      { guard: isVerb("pause"), actions: put(() => ({ paused: true })) },
+      { guard: isVerb("resume"), actions: put(() => ({ paused: false })) },
+    ],
   };
   return createMachine({
     id: "run",
@@ -185,6 +192,7 @@ function build(stages: readonly Stage[]): AnyStateMachine {
                   .concat(context.begun.includes("holdNodes") ? ["holdNodes"] : []),
               ),
               left: [],
+              paused: false,
             })),
           },
         },
@@ -232,7 +240,7 @@ function stageState(stage: Stage, next: string): object {
                 skipped: [...context.skipped, ...unitsToAsk(stage, context)],
               })),
             },
-            { guard: isVerb("give-back"), actions: put(() => ({ goBack: true })) },
+            { guard: isVerb("give-back"), actions: put(() => backNow) },
           ],
         },
       },

@@ -114,7 +114,8 @@ export async function act(tools: Tools, unit: Unit): Promise<void> {
 export async function settle(tools: Tools, unit: Unit): Promise<void> {
   const world = tools.worldFor(unit, "forward");
   // Waiting for a person, or for somebody to resume, is no time of the step's.
-  const since = Math.max(tools.logbook.told.actedAt.get(unit.key) ?? 0, tools.walkingSince);
+  const { actedAt, resumedAt } = tools.logbook.told;
+  const since = Math.max(actedAt.get(unit.key) ?? 0, tools.walkingSince, resumedAt);
   noteFound(tools, unit, await waitFor(tools, unit, unit.step, world, since + limitOf(unit.step, world)));
 }
 

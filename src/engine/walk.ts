@@ -7,19 +7,21 @@ import { asFailure, Failure, invariant } from "../errors.ts";
 import type { Connect } from "../ports/calls.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { JournalWriter, Store } from "../ports/store.ts";
-import { layOut, undoOf, unitsOf, type Unit } from "../runbook/list.ts";
-import { limitOf, type Plan } from "../runbook/plan.ts";
+import { layOut, unitsOf, type Unit } from "../runbook/list.ts";
+import type { Plan } from "../runbook/plan.ts";
 import type { Runbook } from "../runbook/step.ts";
 import { makeWorld, type Setting } from "../runbook/world.ts";
 import { hooksFor } from "./calls.ts";
 import { keepAlive } from "./alive.ts";
-import { askPerson, type Asking, type Question, type Reply } from "./ask.ts";
+import { askPerson, noteApproved, openQuestions, type Asking, type Question, type Reply } from "./ask.ts";
 import { mineOf, openExposures, type OpenExposure } from "./fold.ts";
+import { hearWords, noteHeeded, questionIn, questionsIn, type Word } from "./hear.ts";
 import { lookAgain, type Seen } from "./look-again.ts";
 import { openLogbook, type Line, type Logbook } from "./logbook.ts";
-import type { End, RunEvent, Task, Verb } from "./events.ts";
+import type { End, Task, Verb } from "./events.ts";
 import { compile } from "./machine.ts";
-import { act, giveBack, look, settle, troubleOf, type Direction, type Tools } from "./tasks.ts";
+import { act, look, settle, troubleOf, type Direction, type Tools } from "./tasks.ts";
+import { failWhatWaits, openUndoing } from "./undo.ts";
 
 export interface WalkArgs {
   readonly runbook: Runbook;
@@ -31,8 +33,10 @@ export interface WalkArgs {
   readonly owner: string;
   readonly clock: Clock;
   readonly mask: (text: string) => string;
+  /** Takes secrets out of a row of the journal. */
+  readonly conceal?: <T>(body: T) => T;
   /** Asks a person; undefined when there is none, and then `onFailure` decides. */
-  readonly ask?: (question: Question) => Promise<Reply>;
+  readonly ask?: (question: Question, signal: AbortSignal) => Promise<Reply>;
   readonly onFailure: "give-back" | "hold";
   readonly onLine?: (line: Line) => void;
 }
@@ -57,23 +61,20 @@ export interface Walk {
   go(): Promise<Ended>;
   /** The operator wants everything given back (also the start of `runbook undo`). */
   wantBack(by: string, why: string): void;
-  /** Where a failed step waits for an answer: try it again. */
-  wantRetry(by: string, why: string): void;
+  /** Where a failed step waits for an answer, it is tried again; a pause is over. */
+  wantOn(by: string, why: string): void;
   /** The operator wants to leave the run as it is; it can be resumed. */
   wantStop(by: string, why: string): void;
   exposures(): readonly OpenExposure[];
   close(): Promise<void>;
 }
 
-/** An undo that failed for good is tried this often; one that could not be reached, until its own limit is over. */
-const undoTries = 3;
-
 export function openWalk(args: WalkArgs): Walk {
   const { plan, journal, clock, setting } = args;
   const { hooks = [] } = plan.settings;
   const stages = layOut(args.runbook, plan.params, setting.members, { runbook: plan.runbook, hooks });
   const machine = compile(stages);
-  const logbook = openLogbook(machine, journal, clock);
+  const logbook = openLogbook(machine, journal, clock, args.conceal);
   const units = new Map(unitsOf(stages).map((unit) => [unit.key, unit]));
   const unitOf = (key: string): Unit => {
     const unit = units.get(key);
@@ -135,11 +136,16 @@ export function openWalk(args: WalkArgs): Walk {
     stages,
     logbook,
     worldFor: tools.worldFor,
-    questionStands: () => logbook.tasks().some((task) => task.kind === "ask" || task.kind === "approve"),
+    personWaitedFor: () => logbook.context().paused || questionsIn(logbook).length > 0,
   });
 
-  const verb = (name: Verb, by: string, why: string) =>
-    logbook.note({ type: "verb", verb: name, by, why: args.mask(why) });
+  const verb = (name: Verb, by: string, why: string, id?: string) => {
+    // A look from before a pause says nothing of what holds after it.
+    if (name === "pause") tools.fresh.clear();
+    if (name === "resume") undoing.refresh();
+    logbook.note({ type: "verb", verb: name, by, why: args.mask(why), ...(id !== undefined && { id }) });
+  };
+  const questions = openQuestions(logbook);
   const asking: Asking = {
     logbook,
     clock,
@@ -148,9 +154,24 @@ export function openWalk(args: WalkArgs): Walk {
     onFailure: args.onFailure,
     unitOf,
     verb,
+    goneOf: questions.goneOf,
     stopped: () => stopWanted !== undefined,
     stop: (wanted) => (stopWanted = wanted),
   };
+
+  const undoing = openUndoing({
+    tools: { ...tools, signal: waitingBack.signal },
+    journal,
+    stopped: () => stopWanted !== undefined,
+  });
+  const hear = (over = stopWanted && "the run is being left as it is") =>
+    hearWords({
+      receive: () => args.store.receive(journal.run),
+      logbook,
+      mask: args.mask,
+      standing: () => ({ logbook, question: questionIn(logbook, unitOf), over }),
+      heed,
+    });
 
   async function perform(task: Task): Promise<void> {
     const unit = task.units[0] === undefined ? undefined : unitOf(task.units[0]);
@@ -160,7 +181,7 @@ export function openWalk(args: WalkArgs): Walk {
       if (task.kind === "look") return await look(tools, unit);
       if (task.kind === "do") return await act(tools, unit);
       if (task.kind === "settle") return await settle(tools, unit);
-      if (task.kind === "undo") return await undo(unit);
+      if (task.kind === "undo") return await undoing.undo(unit);
       return await askPerson(asking, task);
     } catch (thrown) {
       // Somebody took the run over: what follows is theirs to say.
@@ -183,33 +204,20 @@ export function openWalk(args: WalkArgs): Walk {
     }
   }
 
-  const firstTry = new Map<string, number>();
-  const failedTries = new Map<string, number>();
-  async function undo(unit: Unit): Promise<void> {
-    const began = firstTry.get(unit.key) ?? clock.now();
-    firstTry.set(unit.key, began);
-    let part = "";
-    try {
-      await giveBack({ ...tools, signal: waitingBack.signal }, unit, (title) => (part = title));
-    } catch (thrown) {
-      journal.assertHeld();
-      if (stopWanted) return;
-      const failure = asFailure(thrown);
-      const tries = (failedTries.get(unit.key) ?? 0) + 1;
-      const limit = Math.max(
-        0,
-        ...undoOf(unit.step).map((step) => limitOf(step, tools.worldFor(unit, "back"))),
-      );
-      const passing = ["unavailable", "timeout", "precondition", "conflict"].includes(failure.kind);
-      // Only answers count as tries: a node that does not answer is asked again until the step's own limit.
-      if (failure.kind !== "unavailable") failedTries.set(unit.key, tries);
-      const again = passing && tries < undoTries && clock.now() - began < limit;
-      // A start of the service that failed is tried again before anything else has its turn; a node that does not
-      // answer does not keep the rest waiting.
-      const atOnce = again && unit.step.exposes === "service" && failure.kind !== "unavailable";
-      if (again) await Promise.allSettled([clock.sleep(15_000, waitingBack.signal)]);
-      logbook.note({ type: "not-undone", unit: unit.key, trouble: troubleOf(failure), again, atOnce, part });
-    }
+  /** While a run is paused, what is under way lands and is looked at, and whoever can be asked is asked. */
+  const mayStart = (task: Task) =>
+    !logbook.context().paused ||
+    task.kind === "settle" ||
+    (args.ask !== undefined && (task.kind === "ask" || task.kind === "approve"));
+
+  function heed(word: Word): void {
+    const { by, why, id } = word;
+    if (word.verb === "give-back") return wantBack(by, why, id);
+    if (word.verb !== "stop" && word.verb !== "approve") return verb(word.verb, by, why, id);
+    noteHeeded(logbook, word);
+    const [task] = questionsIn(logbook);
+    if (word.verb === "stop") leave(by, why);
+    else if (task) noteApproved({ logbook, clock, mask: args.mask }, task, word);
   }
 
   async function go(): Promise<Ended> {
@@ -217,6 +225,12 @@ export function openWalk(args: WalkArgs): Walk {
     const started = new WeakSet<Task>();
     let wake: () => void = () => undefined;
     let crashed: Failure | undefined;
+    // Something may lie there already.
+    let heard = true;
+    const deaf = args.store.listen(journal.run, () => {
+      heard = true;
+      wake();
+    });
     logbook.onChange = (line) => {
       args.onLine?.(line);
       wake();
@@ -240,9 +254,15 @@ export function openWalk(args: WalkArgs): Walk {
         if (crashed) throw crashed;
         if (stopWanted && running.size === 0) return await hold(stopWanted);
         if (logbook.broken() && !logbook.context().goBack && !end) storeLost(logbook.broken() as Failure);
+        if (heard) {
+          heard = false;
+          await hear();
+          continue;
+        }
+        questions.dropGone();
         if (!stopWanted) {
           for (const task of logbook.tasks()) {
-            if (started.has(task)) continue;
+            if (started.has(task) || !mayStart(task)) continue;
             started.add(task);
             // A question is nothing under way: the run may end, or be stopped, while it stands.
             const under = task.kind === "ask" || task.kind === "approve" ? asking : running;
@@ -260,10 +280,11 @@ export function openWalk(args: WalkArgs): Walk {
         await new Promise<void>((resolve) => {
           wake = resolve;
           // Nothing under way and nobody asked: what is to come was brought about above, and must not be waited for.
-          if (running.size === 0 && asking.size === 0) resolve();
+          if (running.size === 0 && asking.size === 0 && !logbook.context().paused) resolve();
         });
       }
     } finally {
+      deaf();
       ending.abort();
       logbook.onChange = () => undefined;
     }
@@ -281,6 +302,7 @@ export function openWalk(args: WalkArgs): Walk {
   async function finish(end: End): Promise<Ended> {
     const lostRows = logbook.lost.length > 0;
     const real: End = lostRows && end !== "refused" ? "stuck" : end;
+    await hear(`the run has ended: ${real}`);
     logbook.write("end", {
       end: real,
       exposures: exposures().map(({ unit, what }) => ({ unit: unit.key, what })),
@@ -294,6 +316,7 @@ export function openWalk(args: WalkArgs): Walk {
   }
 
   async function hold(wanted: { by: string; why: string }): Promise<Ended> {
+    await hear();
     logbook.write("held", { by: wanted.by, why: args.mask(wanted.why) });
     await Promise.allSettled([logbook.synced()]);
     const failed = Object.values(logbook.context().failures)[0]?.message;
@@ -334,43 +357,32 @@ export function openWalk(args: WalkArgs): Walk {
 
   const exposures = () => openExposures(stages, logbook.context(), logbook.told);
 
+  function wantBack(by: string, why: string, id?: string): void {
+    if (machine.endOf(logbook.told.position) === "stuck") {
+      verb("undo", by, why);
+      return;
+    }
+    // Marking may have been refused, or have died, the last time: the way back is gone already, and is not stopped.
+    if (logbook.told.unmarked && !going) return;
+    verb("give-back", by, why, id);
+    waiting.abort(new Failure("aborted", why));
+    failWhatWaits(logbook, why, going);
+  }
+
   return {
     run: journal.run,
     logbook,
     close: () => journal.close(),
     go,
     exposures,
-    wantBack: (by, why) => {
-      if (machine.endOf(logbook.told.position) === "stuck") {
-        verb("undo", by, why);
-        return;
-      }
-      // Marking may have been refused, or have died, the last time: the way back is gone already, and is not stopped.
-      if (logbook.told.unmarked && !going) return;
-      verb("give-back", by, why);
-      waiting.abort(new Failure("aborted", why));
-      if (!going) failWhatWaits(logbook, why);
-    },
-    wantRetry: (by, why) => {
+    wantBack,
+    wantOn: (by, why) => {
+      if (logbook.context().paused) verb("resume", by, why);
       if (logbook.tasks().some((task) => task.kind === "ask")) verb("retry", by, why);
     },
     wantStop: leave,
     lookAgain: () => lookAgain(tools, unitOf),
   };
-}
-
-/** Tasks that nobody started in this process have nothing under way: they end as the operator wants. */
-function failWhatWaits(logbook: Logbook, why: string): void {
-  for (const task of logbook.tasks()) {
-    if (task.kind === "look" || task.kind === "do" || task.kind === "settle") {
-      for (const unit of task.units)
-        logbook.note({
-          type: "failure",
-          unit,
-          trouble: { kind: "aborted", message: why },
-        } satisfies RunEvent);
-    }
-  }
 }
 
 export type { Direction };

@@ -242,7 +242,7 @@ class Play {
       if (this.#sim.writes().length !== writes)
         this.#wrong.push("a look before a resume has written something");
       if (wish === "undo" || seen.some(({ good }) => !good)) walk.wantBack("operator", `runbook ${wish}`);
-      else walk.wantRetry("operator", "runbook resume");
+      else walk.wantOn("operator", "runbook resume");
       return await watched.work(walk);
     } catch (thrown) {
       const failure = asFailure(thrown);

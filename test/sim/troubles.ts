@@ -4,6 +4,7 @@
  */
 import { asFailure } from "../../src/errors.ts";
 import type { Fault } from "../../src/lab/world.ts";
+import { answerTo, runnersIn, wordsIn, type Tellable, type Word } from "../../src/engine/hear.ts";
 import type { Line } from "../../src/engine/logbook.ts";
 import type { Walk } from "../../src/engine/walk.ts";
 import type { Runner, Simulation } from "../support/simulation.ts";
@@ -182,9 +183,44 @@ export const troubleClasses: readonly TroubleClass[] = [
     strike: (scene) => (scene.sim.lab.node(someNode(scene)).bootFails = true),
   },
   { name: "a second runner", weight: 2, strike: (scene) => void beside(scene) },
+  { name: "words from another terminal", weight: 3, strike: (scene) => void speak(scene) },
   { name: "given back", weight: 2, strike: ({ walk }) => walk.wantBack("operator", "simulation") },
   { name: "stopped", weight: 2, strike: ({ walk }) => walk.wantStop("operator", "simulation") },
 ];
+
+const words = ["pause", "pause", "give-back", "stop", "retry", "skip", "approve", "resume"] as const;
+
+/** One or two people say what they want; whoever pauses goes on some time later, or forgets it for hours. */
+async function speak({ sim, runner, walk: { run }, wrong, dice }: Scene): Promise<void> {
+  const said: Word[] = [];
+  const say = async (by: string, verb: Tellable): Promise<void> => {
+    const { store } = sim.runner();
+    const { rows } = await store.read(run);
+    const asked = rows
+      .flatMap(({ kind, body }) => (kind === "failure" ? [String(body["unit"])] : []))
+      .slice(-1);
+    const state = { runners: runnersIn(rows), words: wordsIn(rows).length, asked };
+    const word: Word = { id: `${by} ${verb} ${rows.length}`, verb, by, why: "simulation", ...state };
+    said.push(word);
+    await store.send(run, { ...word });
+  };
+  const first = dice.pick(words);
+  const second = dice.chance(0.3) ? dice.pick(words) : undefined;
+  const later = dice.pick([60_000, 5 * 60_000, 3 * 3_600_000]);
+  try {
+    await Promise.all([say("ann", first), ...(second ? [say("ben", second)] : [])]);
+    await sim.clock.sleep(later);
+    if (first === "pause" || second === "pause") await say("ann", "resume");
+    await sim.clock.sleep(60_000);
+    const { rows, held } = await sim.runner().store.read(run);
+    // Where the runner lives and goes on, whoever spoke was answered.
+    if (!runner.alive() || held?.owner === undefined || runnersIn(rows) !== said[0]?.runners) return;
+    for (const { id } of said) if (answerTo(id, rows) === undefined) wrong(`nobody answered "${id}"`);
+  } catch (thrown) {
+    const { kind, message } = asFailure(thrown);
+    if (kind !== "unavailable" && kind !== "conflict") wrong(`a word met ${kind}: ${message}`);
+  }
+}
 
 /** Somebody resumes the run in a second terminal while the first is at work: he is refused. */
 async function beside({ sim, runner, walk, wrong }: Scene): Promise<void> {

@@ -74,7 +74,7 @@ export interface Runner {
 }
 
 export interface More {
-  readonly ask?: (question: Question) => Promise<Reply>;
+  readonly ask?: (question: Question, signal: AbortSignal) => Promise<Reply>;
   readonly onFailure?: "give-back" | "hold";
   readonly onLine?: (line: Line) => void;
   /** Dies before (or after) the row with this number is on disk. */
@@ -123,6 +123,9 @@ const memory = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
 const forever = new Promise<never>(() => undefined);
 let pids = 1000;
 
+/** Who wants to hear of messages, by run. */
+type Listeners = Map<string, Set<() => void>>;
+
 export async function openSimulation(options: SimulationOptions = {}): Promise<Simulation> {
   const clock = new VirtualClock();
   const lab = buildLab({ ...options, clock });
@@ -131,6 +134,7 @@ export async function openSimulation(options: SimulationOptions = {}): Promise<S
   const unlessTakenBack = watch(lab, (breach) => breaches.push(breach), rulesWithoutRollback);
   const folder = mkdtempSync(join(memory, "runbook-sim-"));
   const living = new Set<number>();
+  const listeners: Listeners = new Map();
   const name = options.cluster ?? "prod";
   const runbookFile = typeof options.runbook === "string" ? options.runbook : "runbooks/backup-standby.ts";
   const release = clock.hold("loading the runbook");
@@ -213,6 +217,7 @@ export async function openSimulation(options: SimulationOptions = {}): Promise<S
       }),
       clock,
       dead,
+      listeners,
     );
     const die = () => {
       dead.yes = true;
@@ -270,7 +275,11 @@ export async function openSimulation(options: SimulationOptions = {}): Promise<S
             ...options.drill,
           },
         },
-        house: { findOpenRuns: () => openRunsOn(store, name), freeBytes: () => store.freeBytes() },
+        house: {
+          findOpenRuns: () => openRunsOn(store, name),
+          freeBytes: () => store.freeBytes(),
+          findHolds: () => store.findHolds(),
+        },
         clock: own,
       };
     };
@@ -359,7 +368,7 @@ function loadOnce(source: Source): Promise<Runbook> {
 const labKey = { accessKeyId: "LABACCESSKEY", secretAccessKey: "lab" };
 
 /** A store whose every call stands still in virtual time, and never answers a dead runner. */
-function mortalStore(store: Store, clock: VirtualClock, dead: { yes: boolean }): Store {
+function mortalStore(store: Store, clock: VirtualClock, dead: { yes: boolean }, listeners: Listeners): Store {
   const mortal = <A extends unknown[], T>(call: (...args: A) => Promise<T>) => {
     return async (...args: A): Promise<T> => {
       if (dead.yes) return forever;
@@ -388,8 +397,23 @@ function mortalStore(store: Store, clock: VirtualClock, dead: { yes: boolean }):
     findLease: mortal((cluster) => store.findLease(cluster)),
     findPoints: mortal((cluster) => store.findPoints(cluster)),
     keepPoints: mortal((cluster, view) => store.keepPoints(cluster, view)),
-    send: mortal((run, message) => store.send(run, message)),
+    send: mortal(async (run, message) => {
+      await store.send(run, message);
+      // As soon as it lies there: no real time passes here.
+      for (const heard of listeners.get(run) ?? []) heard();
+    }),
     receive: mortal((run) => store.receive(run)),
+    listen: (run, heard) => {
+      const mine = () => {
+        if (!dead.yes) heard();
+      };
+      const all = listeners.get(run) ?? new Set();
+      listeners.set(run, all.add(mine));
+      return () => void all.delete(mine);
+    },
+    placeHold: mortal((hold) => store.placeHold(hold)),
+    endHold: mortal((end) => store.endHold(end)),
+    findHolds: mortal(() => store.findHolds()),
     freeBytes: mortal(() => store.freeBytes()),
   };
 }

@@ -59,7 +59,7 @@ export async function takeUp(
     const seen = await walk.lookAgain();
     if (sim.writes().length !== writes) throw new Error("a look has written something");
     if (wish === "undo" || seen.some(({ good }) => !good)) walk.wantBack("operator", `runbook ${wish}`);
-    else walk.wantRetry("operator", "runbook resume");
+    else walk.wantOn("operator", "runbook resume");
     const ended = await walk.go();
     return { ended, walk, looked: seen.map(inWords), lines: walk.logbook.lines.slice(known) };
   } finally {
@@ -81,6 +81,7 @@ export function settingOf(sim: Simulation, runner: Runner, clock: Clock, params:
     house: {
       findOpenRuns: () => openRunsOn(runner.store, "prod"),
       freeBytes: () => runner.store.freeBytes(),
+      findHolds: () => runner.store.findHolds(),
     },
     clock,
   };
