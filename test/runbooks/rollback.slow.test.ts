@@ -92,6 +92,19 @@ describe("rollback", () => {
     },
   );
 
+  it("reboots the node whose command never left, after it was killed between the two", async () => {
+    const bad = await everyRow(
+      2,
+      { params: rollback.params ?? {}, world: { ...world, runbook: rollback.runbook }, prepare: restored },
+      ({ end, changed, breaches, gaps }) =>
+        [breaches, gaps].every((list) => list.length === 0) &&
+        end === "succeeded" &&
+        changed.every((line) => places.test(line)),
+      (unit, sends) => unit === "startAsTheyWere" && sends === "nodes.reboot",
+    );
+    expect(bad).toEqual([]);
+  });
+
   it("ends as if never killed, or given back", { timeout: 900_000 }, async () => {
     const bad = await everyRow(
       1,

@@ -140,6 +140,8 @@ interface Row {
   readonly n: number;
   /** The unit that it is about, also of an answer, which names its call alone; "" of a row about the run. */
   readonly unit: string;
+  /** The verb of the call that leaves with this row. */
+  readonly sends: string | undefined;
 }
 
 type Begun = Pick<Killing, "params" | "world" | "prepare">;
@@ -171,7 +173,8 @@ async function playedRows({ params, world, prepare }: Begun): Promise<readonly R
     return rows.map(({ n, body }) => {
       const unit = typeof body["unit"] === "string" ? body["unit"] : senders.get(body["sent"]);
       if (unit !== undefined && body["n"] !== undefined) senders.set(body["n"], unit);
-      return { n, unit: unit ?? "" };
+      const { verb } = (body["request"] ?? {}) as { readonly verb?: string };
+      return { n, unit: unit ?? "", sends: verb };
     });
   } finally {
     sim.close();
@@ -186,7 +189,7 @@ export async function everyRow(
   many: number,
   night: Omit<Killing, "row" | "when">,
   isGood: (outcome: Outcome) => boolean,
-  isOf?: (unit: string) => boolean,
+  isOf?: (unit: string, sends: string | undefined) => boolean,
 ): Promise<readonly string[]> {
   const only = process.env["ROW"];
   const chosen = only === undefined ? spread(await rowsOf(night), many, isOf) : [Number(only)];
@@ -209,11 +212,11 @@ export async function everyRow(
 function spread(
   rows: readonly Row[],
   many: number,
-  isOf: (unit: string) => boolean = () => true,
+  isOf: (unit: string, sends: string | undefined) => boolean = () => true,
 ): readonly number[] {
   const inside = rows
     .slice(1, -1)
-    .filter(({ unit }) => isOf(unit))
+    .filter(({ unit, sends }) => isOf(unit, sends))
     .map(({ n }) => n);
   if (inside.length < many)
     throw new Error(`${inside.length} rows to kill at, of ${rows.length}; wanted ${many}`);
